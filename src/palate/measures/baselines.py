@@ -1,0 +1,132 @@
+"""What needs no reward model: trivial baselines that a reward model has to beat.
+
+If "the longer response wins" or a bag of words reaches a reward model's accuracy, the pairs can be
+told apart without reading them, and so can whatever is optimized against that reward model.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, sparse, special
+
+from palate.errors import DataError
+from palate.measures.estimate import Clusters, Estimate, rate_estimate
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+def longer_wins(
+    *,
+    chosen: Sequence[str],
+    rejected: Sequence[str],
+    groups: Clusters | None = None,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Accuracy of "the response of more characters is the chosen one"; equal lengths count ½.
+
+    Args:
+        chosen: a pair each.
+        rejected: of the same pairs.
+        groups: the prompt of each pair; None: a prompt each.
+        confidence: of the interval, in (0, 1).
+
+    Returns:
+        ½ where length says nothing; below ½ where shorter responses are preferred.
+
+    Raises:
+        DataError: if the numbers of responses differ, or there are fewer than two prompts.
+    """
+    _check_pairs(chosen, rejected)
+    margins = np.array([len(c) - len(r) for c, r in zip(chosen, rejected, strict=True)])
+    return rate_estimate(
+        (1 + np.sign(margins)) / 2,
+        unit="accuracy",
+        clusters=groups,
+        confidence=confidence,
+        name="longer-wins accuracy",
+    )
+
+
+def bag_of_words(
+    *,
+    chosen: Sequence[str],
+    rejected: Sequence[str],
+    groups: Clusters | None = None,
+    num_folds: int = 5,
+    l2: float = 1.0,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Cross-validated accuracy of a logistic regression on word counts, blind to their order.
+
+    A pair's features are the differences of log(1 + count) of each word; the model has one weight
+    per word and no intercept, so that swapping a pair swaps its prediction. Pairs of one group are
+    never on both sides of a split.
+
+    Args:
+        chosen: a pair each.
+        rejected: of the same pairs.
+        groups: the prompt of each pair; None: a prompt each.
+        num_folds: ≥ 2.
+        l2: weight of the squared-norm penalty, in nats.
+        confidence: of the interval, in (0, 1).
+
+    Returns:
+        Accuracy on held-out pairs, ½ for a pair whose words are all new or balanced.
+
+    Raises:
+        DataError: if the numbers of responses differ, or there are fewer groups than folds.
+    """
+    _check_pairs(chosen, rejected)
+    keys = np.arange(len(chosen)) if groups is None else np.asarray(groups)
+    labels = np.unique(keys, return_inverse=True)[1]
+    if len(labels) == 0 or labels.max() + 1 < num_folds:
+        raise DataError(
+            f"bag-of-words accuracy: {num_folds} folds need as many prompts, and there are "
+            f"{len(np.unique(labels))}"
+        )
+    features = _count_differences(chosen, rejected)
+    margins = np.zeros(len(chosen))
+    for fold in range(num_folds):
+        held_out = labels % num_folds == fold
+        weights = _fit(features[~held_out], l2)
+        margins[held_out] = features[held_out] @ weights
+    return rate_estimate(
+        (1 + np.sign(margins)) / 2,
+        unit="accuracy",
+        clusters=labels,
+        confidence=confidence,
+        name="bag-of-words accuracy",
+    )
+
+
+def _count_differences(chosen: Sequence[str], rejected: Sequence[str]) -> sparse.csr_array:
+    """[pairs, words]; a word that only held-out pairs have keeps weight 0 under the penalty."""
+    columns: dict[str, int] = {}
+    rows, cols, values = [], [], []
+    for row, (ours, theirs) in enumerate(zip(chosen, rejected, strict=True)):
+        for text, sign in ((ours, 1.0), (theirs, -1.0)):
+            for word, count in Counter(_TOKEN.findall(text.lower())).items():
+                rows.append(row)
+                cols.append(columns.setdefault(word, len(columns)))
+                values.append(sign * np.log1p(count))
+    return sparse.csr_array((values, (rows, cols)), shape=(len(chosen), max(1, len(columns))))
+
+
+def _fit(features: sparse.csr_array, l2: float) -> NDArray[np.float64]:
+    def objective(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        margins = features @ weights
+        loss = -special.log_expit(margins).sum() + l2 / 2 * float(weights @ weights)
+        return float(loss), l2 * weights - features.T @ special.expit(-margins)
+
+    start = np.zeros(features.shape[1])
+    return optimize.minimize(objective, start, jac=True, method="L-BFGS-B").x
+
+
+def _check_pairs(chosen: Sequence[str], rejected: Sequence[str]) -> None:
+    if len(chosen) != len(rejected):
+        raise DataError(f"{len(chosen)} chosen responses, but {len(rejected)} rejected ones")
+    if len(chosen) == 0:
+        raise DataError("there is no pair, so a baseline has no accuracy")
