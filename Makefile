@@ -1,0 +1,51 @@
+# Everything a person runs. Setup happens once and again when pyproject or constraints change.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+
+.PHONY: setup demo demo-fast test check format docs bench known-optimum demo-seeds clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Palate needs Python 3.11 or newer; set PYTHON=python3.11'"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $(STAMP)
+
+demo: setup
+	$(BIN)/palate demo --output-dir palate-demo --overwrite
+
+demo-fast: setup
+	$(BIN)/palate demo --fast --output-dir palate-demo --overwrite
+
+test: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow"
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy src tests
+	$(BIN)/lint-imports
+	$(BIN)/python -m palate.cli.docs --check
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: setup
+	$(BIN)/python -m palate.cli.docs
+
+# Larger than the fast tier: run when what they show has changed.
+known-optimum: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/training/test_known_optimum.py -m slow -s
+
+demo-seeds: setup
+	$(BIN)/python benchmarks/demo_seeds.py
+
+bench: setup
+	$(BIN)/python benchmarks/witness_trl.py
+
+clean:
+	rm -rf .venv build dist src/*.egg-info

@@ -1,0 +1,338 @@
+"""The main job on the embedded world: one SFT model, one set of pairs, two roads, one verdict.
+
+base → SFT ─┬─ pairs ─┬─ DPO at three β ───────────────┐
+            │         └─ reward model ─ PPO at three KL ┤→ compare on held-out prompts
+            └───────────────────────────────────────────┘
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from palate.data.grow import preference_trees
+from palate.data.records import Preference, Prompt
+from palate.data.render import Renderer
+from palate.data.trees import pack, plant
+from palate.errors import UsageError
+from palate.experiments.arms import (
+    Arm,
+    Decoding,
+    Grid,
+    Measured,
+    arm_roles,
+    best_of_n,
+    measure,
+)
+from palate.experiments.compare import Comparison, measure_arms, write_results
+from palate.experiments.cost import Cost
+from palate.experiments.embedded import (
+    FAST,
+    FULL,
+    Sizes,
+    draw_world_pairs,
+    gold_function,
+    train_world_sft,
+    world_settings,
+)
+from palate.experiments.prepare import load_reward
+from palate.experiments.run import Outcome, run_dpo, run_ppo, run_reward
+from palate.experiments.world import (
+    DEFAULT_TEMPERATURE,
+    MAX_RESPONSE_TOKENS,
+    label_ceiling,
+    world_prompts,
+)
+from palate.measures.baselines import bag_of_words, longer_wins
+from palate.measures.calibration import measure_calibration
+from palate.measures.estimate import rate_estimate
+from palate.measures.frontier import over_optimized
+from palate.models.load import load
+from palate.models.protocols import FunctionReward
+from palate.models.reference import ReferenceCache
+from palate.models.roles import Roles
+from palate.models.scoring import rewards
+from palate.training.progress import progress
+from palate.training.settings import DPOSettings, PPOSettings, RewardSettings
+
+BETAS = (0.05, 0.2, 0.8)
+KL_COEFS = (0.4, 0.1, 0.02)
+BEST_OF = 16
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one training seed gave."""
+
+    dpo: dict[float, Outcome]
+    reward: Outcome
+    ppo: dict[float, Outcome]
+
+
+def run_demo(
+    *,
+    output_dir: str,
+    seed: int = 0,
+    seeds: int = 1,
+    fast: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Train both roads and compare them; writes results.json and report.html.
+
+    Args:
+        output_dir: folder of everything.
+        seed: of the SFT model, the pairs and the first training seed.
+        seeds: training seeds of both roads (seed, seed + 1, …) on the same start and pairs; from
+            three on the verdict speaks of the roads, not of these models.
+        fast: a small run, for a look.
+        overwrite: replace a demo that is there.
+
+    Returns:
+        The contents of results.json.
+    """
+    folder = _fresh(Path(output_dir), overwrite=overwrite)
+    sizes = FAST if fast else FULL
+    sft = train_world_sft(folder / "sft", seed=seed, sizes=sizes)
+    pairs = _pairs(sft.model_dir, sizes, seed)
+    train, held_out = pairs[: sizes.pairs], pairs[sizes.pairs :]
+    numbers = list(range(seed, seed + seeds))
+    cache = ReferenceCache()
+    trained = {n: _train(folder, sft.model_dir, train, held_out, sizes, n, cache) for n in numbers}
+    prompts = world_prompts(sizes.prompts, seed=seed, split="heldout")
+    decoding = Decoding(num_samples=2, max_new_tokens=MAX_RESPONSE_TOKENS)
+    arms = _arms(sft, trained)
+    measured = measure_arms(arms, sft.model_dir, prompts, decoding, gold=gold_function)
+    yardstick, sampled = _best_of_n(sft.model_dir, trained, prompts, decoding)
+    arms.append(yardstick)
+    measured[yardstick.name] = sampled
+    results = Comparison(arms, prompts, measured).results(title="House style: DPO and RLHF")
+    first = trained[seed]
+    results["reward_model"] = reward_card(sft.model_dir, first.reward.model_dir, held_out)
+    results["pipeline"] = _pipeline(sft, first)
+    results["curves"] = {f"ppo-kl-{c:g}": _curve(o) for c, o in first.ppo.items()}
+    results["over_optimization"] = find_over_optimization(results["curves"])
+    write_results(results, folder)
+    return results
+
+
+def _fresh(folder: Path, *, overwrite: bool) -> Path:
+    if (folder / "results.json").exists() or (folder / "sft").exists():
+        if not overwrite:
+            raise UsageError(
+                f"{folder}: holds a demo already; choose another --output-dir, or replace it with "
+                "--overwrite"
+            )
+        for name in ("sft", "reward", "dpo", "ppo"):
+            for path in folder.glob(f"{name}*"):
+                shutil.rmtree(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: cannot be written ({error.strerror}); choose another --output-dir"
+        ) from error
+    return folder
+
+
+def _pairs(sft: Path, sizes: Sizes, seed: int) -> list[Preference]:
+    wanted = sizes.pairs + sizes.eval_pairs
+    with progress("pairs", wanted) as advance:
+        return draw_world_pairs(
+            load(sft), num_pairs=wanted, seed=seed, advance=lambda count: advance(count, "")
+        )
+
+
+def _train(
+    folder: Path,
+    sft: Path,
+    train: Sequence[Preference],
+    held_out: Sequence[Preference],
+    sizes: Sizes,
+    seed: int,
+    cache: ReferenceCache,
+) -> Trained:
+    """Both roads from the same start with one training seed."""
+
+    def place(name: str) -> str:
+        return str(folder / f"{name}-seed-{seed}")
+
+    dpo = {}
+    for beta in BETAS:
+        settings = world_settings("dpo", sizes)
+        assert isinstance(settings, DPOSettings)
+        settings = replace(settings, beta=beta, seed=seed, output_dir=place(f"dpo-beta-{beta:g}"))
+        dpo[beta] = run_dpo(settings, load(sft), train, eval_pairs=held_out, cache=cache)
+    reward_settings = world_settings("reward", sizes)
+    assert isinstance(reward_settings, RewardSettings)
+    reward_settings = replace(reward_settings, seed=seed, output_dir=place("reward"))
+    reward = run_reward(reward_settings, load(sft), train, eval_pairs=held_out)
+    ppo = {}
+    for kl_coef in KL_COEFS:
+        ppo[kl_coef] = train_world_ppo(
+            sft, reward.model_dir, sizes, kl_coef=kl_coef, seed=seed,
+            output_dir=place(f"ppo-kl-{kl_coef:g}"),
+        )  # fmt: skip
+    return Trained(dpo, reward, ppo)
+
+
+def train_world_ppo(
+    sft: Path, reward: Path, sizes: Sizes, *, kl_coef: float, seed: int, output_dir: str
+) -> Outcome:
+    """PPO on the world's training prompts, its gold reward watched beside the proxy."""
+    settings = world_settings("ppo", sizes)
+    assert isinstance(settings, PPOSettings)
+    settings = replace(settings, kl_coef=kl_coef, seed=seed, output_dir=output_dir)
+    loaded = load(sft)
+    gold = FunctionReward(gold_function, Renderer(loaded.tokenizer).decode)
+    prompts = world_prompts(2000, seed=seed + 2000)
+    watched = world_prompts(64, seed=seed + 3000, split="heldout")
+    return run_ppo(settings, loaded, prompts, reward=reward, gold=gold, eval_prompts=watched)
+
+
+def _arms(sft: Outcome, trained: Mapping[int, Trained]) -> list[Arm]:
+    """SFT and both roads, each with its models by seed and its bill."""
+    first = next(iter(trained.values()))
+    rewards = {seed: one.reward.model_dir for seed, one in trained.items()}
+    arms = [Arm("sft", "sft", "sft", "SFT", dict.fromkeys(trained), rewards, cost=sft.cost)]
+    for beta in first.dpo:
+        arms.append(
+            Arm(
+                f"dpo-beta-{beta:g}",
+                "dpo",
+                "dpo",
+                f"DPO β = {beta:g}",
+                {seed: one.dpo[beta].model_dir for seed, one in trained.items()},
+                rewards,
+                {"beta": beta},
+                first.dpo[beta].cost,
+            )  # fmt: skip
+        )
+    share = _share(first.reward.cost, len(first.ppo))
+    for kl_coef, outcome in first.ppo.items():
+        arms.append(
+            Arm(
+                f"ppo-kl-{kl_coef:g}",
+                "ppo",
+                "rlhf",
+                f"PPO KL {kl_coef:g}",
+                {seed: one.ppo[kl_coef].model_dir for seed, one in trained.items()},
+                rewards,
+                {"kl_coef": kl_coef},
+                first.reward.cost.plus(outcome.cost),
+                share.plus(outcome.cost),
+            )  # fmt: skip
+        )
+    return arms
+
+
+def _share(cost: Cost, num_arms: int) -> Cost:
+    """A bill divided among the arms that profit from it; memory is not divided."""
+    return replace(
+        cost,
+        wall_s=cost.wall_s / num_arms,
+        flops={work: flops / num_arms for work, flops in cost.flops.items()},
+        tokens_trained=cost.tokens_trained // num_arms,
+        tokens_sampled=cost.tokens_sampled // num_arms,
+    )
+
+
+def _best_of_n(
+    sft: Path, trained: Mapping[int, Trained], prompts: Sequence[Prompt], decoding: Decoding
+) -> tuple[Arm, dict[int, Measured]]:
+    """The yardstick: the best of 16 SFT samples by gold reward, what selection alone could give."""
+    seed, first = next(iter(trained.items()))
+    roles = arm_roles(sft, None, first.reward.model_dir)
+    many = replace(decoding, num_samples=BEST_OF)
+    name = f"best-of-{BEST_OF}"
+    with progress(name, len(prompts)) as advance:
+        measured = measure(
+            roles, prompts, many, gold=gold_function, advance=lambda count: advance(count, "")
+        )
+    assert measured.gold is not None
+    arm = Arm(name, "best_of_n", "yardstick", f"best of {BEST_OF} by gold", {seed: None})
+    return arm, {seed: best_of_n(measured, select=measured.gold, n=BEST_OF)}
+
+
+def reward_card(sft: Path, reward: Path, held_out: Sequence[Preference]) -> dict[str, Any]:
+    """How good the reward model is on held-out pairs, beside trivial baselines and the ceiling."""
+    loaded = load(sft)
+    roles = Roles(loaded.model, loaded.tokenizer)
+    load_reward(roles, reward)
+    margins = reward_margins(roles, held_out)
+    right = (margins > 0) + 0.5 * (margins == 0)
+    chosen, rejected = [p.chosen for p in held_out], [p.rejected for p in held_out]
+    prompts = [str(p.prompt) for p in held_out]
+    scale = roles["reward"].scale.spread
+    return {
+        "accuracy": rate_estimate(right, unit="share", clusters=prompts).to_json(),
+        "ceiling": label_ceiling(held_out, temperature=DEFAULT_TEMPERATURE),
+        "longest_wins": longer_wins(chosen=chosen, rejected=rejected, groups=prompts).to_json(),
+        "bag_of_words": bag_of_words(chosen=chosen, rejected=rejected, groups=prompts).to_json(),
+        "calibration_error": measure_calibration(margins * scale).expected_calibration_error,
+    }
+
+
+def reward_margins(roles: Roles, pairs: Sequence[Preference]) -> Grid:
+    """Reward of chosen − rejected under the frozen reward role, [pair]."""
+    trees, _ = preference_trees(pairs, Renderer(roles.tokenizer), max_length=100_000)
+    found = []
+    for indices in pack(trees, max_tokens=8192):
+        forest = plant([trees[i] for i in indices], device=roles.device)
+        found.append(rewards(roles, forest).view(-1, 2))
+    return np.concatenate([(r[:, 0] - r[:, 1]).double().cpu().numpy() for r in found])
+
+
+def _pipeline(sft: Outcome, first: Trained) -> list[dict[str, Any]]:
+    """The stages of both roads with their bills, for the picture."""
+    middle_beta = sorted(first.dpo)[len(first.dpo) // 2]
+    middle_kl = sorted(first.ppo)[len(first.ppo) // 2]
+    stages = [
+        ("shared", "sft", "SFT", sft),
+        ("dpo", "dpo", f"DPO β = {middle_beta:g}", first.dpo[middle_beta]),
+        ("rlhf", "reward", "reward model", first.reward),
+        ("rlhf", "ppo", f"PPO KL {middle_kl:g}", first.ppo[middle_kl]),
+    ]
+    return [
+        {"road": road, "stage": stage, "label": label}
+        | {k: v for k, v in asdict(outcome.cost).items() if k != "flops"}
+        | {"flops": outcome.cost.total_flops}
+        for road, stage, label, outcome in stages
+    ]
+
+
+def _curve(outcome: Outcome) -> list[dict[str, Any]]:
+    """Evaluations of a PPO run: proxy, gold and KL by step."""
+    return [
+        {
+            "step": int(row["step"]),
+            "gold": row.get("eval_objective/gold"),
+            "proxy": row["eval_objective/scores"],
+            "kl": row["eval_objective/kl_k3"],
+        }
+        for row in outcome.result.history
+        if "eval_objective/scores" in row
+    ]
+
+
+def find_over_optimization(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Any:
+    """The arm whose proxy went on rising while gold fell, or None."""
+    worst: dict[str, Any] | None = None
+    for name, points in curves.items():
+        if len(points) < 3 or any(p["gold"] is None for p in points):
+            continue
+        gold, proxy = [p["gold"] for p in points], [p["proxy"] for p in points]
+        found = over_optimized(proxy=proxy, gold=gold, kl=[p["kl"] for p in points], min_drop=0.15)
+        if found and (worst is None or found.gold_drop > worst["drop"]):
+            worst = {
+                "arm": name,
+                "points": list(points),
+                "drop": found.gold_drop,
+                "sentence": (
+                    f"beyond {found.peak_kl:.1f} nats the proxy rose by {found.proxy_rise:.2f} "
+                    f"while gold fell by {found.gold_drop:.2f}: over-optimization"
+                ),
+            }
+    return worst

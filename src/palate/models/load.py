@@ -1,0 +1,183 @@
+"""Name or folder → causal language model and tokenizer, and what is refused on the way.
+
+Weights are read from safetensors only, code in a model folder is never run, and a folder on disk
+is never completed from a hub.
+"""
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from palate.errors import ModelError
+from palate.models.attention import ATTENTION
+
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model with its tokenizer; `adapter` is the PEFT folder that was named, if it was one."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    adapter: Path | None = None
+
+
+def load(name: str | Path, *, dtype: torch.dtype = torch.float32) -> Loaded:
+    """Load a causal language model for training or scoring.
+
+    Args:
+        name: a Hugging Face folder, a PEFT adapter folder (its base is loaded, the adapter is
+            returned as a path for the roles to take up), or a hub name.
+        dtype: type of the weights in memory.
+
+    Raises:
+        ModelError: the folder is missing or incomplete, holds code or pickled weights, or the
+            weights do not fill the model.
+    """
+    folder = Path(name)
+    adapter = None
+    if folder.exists():
+        refuse_unsafe(folder)
+        if (folder / "adapter_config.json").exists():
+            adapter = folder
+            base = PeftConfig.from_pretrained(str(folder)).base_model_name_or_path
+            if not base:
+                raise ModelError(f"{folder}: the adapter does not say which base model it is for")
+            # A base beside the adapter may be named relative to it.
+            beside = (folder / base).resolve()
+            model_name = str(beside) if beside.is_dir() else base
+            if Path(model_name).exists():
+                refuse_unsafe(Path(model_name))
+        else:
+            model_name = str(folder)
+        if adapter is None and not (folder / "config.json").exists():
+            raise ModelError(f"{folder}: no config.json; name a Hugging Face model folder")
+    elif str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
+        raise ModelError(f"{name}: no such folder; name a Hugging Face model folder or hub name")
+    else:
+        model_name = str(name)
+    tokenizer_home = (
+        folder if adapter and (folder / "tokenizer_config.json").exists() else model_name
+    )
+    return Loaded(read_weights(model_name, dtype=dtype), _tokenizer(str(tokenizer_home)), adapter)
+
+
+def read_weights(
+    name: str, *, dtype: torch.dtype, kind: Any = AutoModelForCausalLM
+) -> PreTrainedModel:
+    """The model of a folder or hub name, with every weight that its class (`kind`) has.
+
+    Raises:
+        ModelError: it cannot be read, or weights are missing that would be random.
+    """
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        model, report = kind.from_pretrained(
+            name,
+            dtype=dtype,
+            trust_remote_code=False,
+            use_safetensors=True,
+            local_files_only=Path(name).exists(),
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(
+            f"{name}: cannot be loaded as a causal language model: {reason}"
+        ) from error
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    missing = [*report["missing_keys"], *report["mismatched_keys"]]
+    if missing:
+        raise ModelError(
+            f"{name}: {len(missing)} weights are not in the folder and would be random "
+            f"(first: {missing[0]}); the folder is incomplete or of another architecture"
+        )
+    return prepare(model)
+
+
+def prepare(model: PreTrainedModel) -> PreTrainedModel:
+    """Give a model in memory tree attention and switch its own dropout off, in place."""
+    model.set_attn_implementation(ATTENTION)
+    model.eval()
+    return model
+
+
+def _tokenizer(name: str) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            name, trust_remote_code=False, local_files_only=Path(name).exists()
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{name}: its tokenizer cannot be loaded: {reason}") from error
+    assert isinstance(tokenizer, PreTrainedTokenizerBase)
+    return tokenizer
+
+
+def refuse_unsafe(folder: Path) -> None:
+    """Refuse a model folder that could run code.
+
+    Raises:
+        ModelError: names the file and what to do instead.
+    """
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: not a folder; name the folder that holds config.json")
+    code = sorted(folder.glob("*.py"))
+    if code:
+        raise ModelError(
+            f"{folder}: holds code ({code[0].name}), which is never run; convert the model to an "
+            "architecture that transformers knows"
+        )
+    # PEFT would read pickled weights of an adapter whatever else the folder holds.
+    adapter = (folder / "adapter_config.json").exists()
+    safe = any(folder.glob("adapter_model.safetensors" if adapter else "*.safetensors"))
+    pickles = sorted(path for pattern in PICKLES for path in folder.glob(pattern))
+    if pickles and not safe:
+        raise ModelError(
+            f"{folder}: weights are pickled ({pickles[0].name}), which can run code; convert them "
+            "once with safetensors (model.save_pretrained) on a machine you can lose"
+        )
+    if adapter and not safe:
+        raise ModelError(f"{folder}: no adapter_model.safetensors; the adapter has no weights")
+    for name in ("config.json", "tokenizer_config.json"):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            settings = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ModelError(f"{path}: not JSON: {error}") from error
+        if "auto_map" in settings or settings.get("trust_remote_code"):
+            raise ModelError(
+                f"{path}: asks for remote code (auto_map), which is never run; use a model of an "
+                "architecture that transformers knows"
+            )
+
+
+def weights_hash(model: PreTrainedModel) -> str:
+    """A hash of all weights: names a reference, shows that a frozen base stayed frozen."""
+    digest = sha256()
+    own = {
+        name.replace(".base_layer", ""): tensor
+        for name, tensor in model.state_dict().items()
+        if "lora_" not in name
+    }
+    for name in sorted(own):
+        digest.update(name.encode())
+        digest.update(own[name].detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,497 @@
+"""One base in memory, many roles on it: policy, reference, reward, value.
+
+With LoRA a role is an adapter (and for reward and value a small head) on the one frozen base; the
+reference is the base with its adapters off, or a frozen copy of the adapter that training started
+from. With full fine-tuning each role has its own weights.
+
+PEFT's own `set_adapter` and `disable_adapter` toggle `requires_grad`, which drops gradients where
+a forward pass of one role lies between forward and backward of another. `Roles.enter` therefore
+sets the active adapter on the tuner layers themselves and touches nothing else; what is trainable
+is decided once, when a role is added.
+"""
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import set_peft_model_state_dict
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
+
+from palate.data.trees import Forest
+from palate.errors import ModelError
+from palate.models.load import prepare, refuse_unsafe
+from palate.models.meter import Meter
+from palate.models.reward_folder import (
+    RewardScale,
+    SavedAdapter,
+    add_head,
+    read_adapter,
+    read_head,
+    read_model,
+    read_reward_adapter,
+    read_scale,
+    write_model,
+    write_scale,
+)
+from palate.models.trunk import Trunk
+
+
+@dataclass
+class Role:
+    """What a role computes with.
+
+    Attributes:
+        trunk: the causal language model whose hidden rows it uses.
+        adapter: name of its adapter on that model; None: adapters off (or none there).
+        head: scalar head [1, width] of a reward or value role.
+        trainable: whether its adapter (or, without one, its whole model) and head are trained.
+    """
+
+    trunk: Trunk
+    adapter: str | None = None
+    head: nn.Linear | None = None
+    trainable: bool = False
+    scale: RewardScale = field(default_factory=RewardScale)
+
+
+class Roles:
+    """The models of a run, by role. Build it, add roles, then score, sample and train."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        prepare(model)
+        model.requires_grad_(False)
+        self.model = model
+        self.tokenizer = tokenizer
+        self.trunk = Trunk(model)
+        self.peft: PeftModel | None = None
+        self.meter = Meter()
+        # Whether policy and reference are the same function before the first step.
+        self.equal_at_start = True
+        self._roles: dict[str, Role] = {}
+        # Roles that stand on another base and are entered there.
+        self._lent: dict[str, Roles] = {}
+        self._layers: list[BaseTunerLayer] = []
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._roles
+
+    def __getitem__(self, name: str) -> Role:
+        if name not in self._roles:
+            raise ModelError(f"this run has no {name} role; it has {', '.join(self._roles)}")
+        return self._roles[name]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the base stands."""
+        device: torch.device = self.model.device
+        return device
+
+    # -- adding roles ----------------------------------------------------------------------------
+
+    def add_policy(self, lora: LoraConfig | None = None, *, adapter: Path | None = None) -> None:
+        """The model that is trained: a fresh adapter, a loaded one, or all of the base's weights.
+
+        With a loaded adapter the same adapter is loaded a second time, frozen, as the reference:
+        the two are equal, bit for bit, before the first step.
+        """
+        if adapter is not None:
+            self._load_adapter("policy", adapter)
+            self._load_adapter("reference", adapter)
+            self._roles["reference"] = Role(self.trunk, "reference")
+        elif lora is not None:
+            self._new_adapter("policy", lora)
+        elif self.peft is not None:
+            raise ModelError(
+                "all weights of a base that carries adapters of other roles cannot be trained: "
+                "those roles would change with it; train adapters (--use-peft)"
+            )
+        self._train(Role(self.trunk, "policy" if self.peft else None, trainable=True), "policy")
+
+    def add_policy_as_is(self, *, adapter: Path | None = None) -> None:
+        """A policy to sample from and score with, never to train."""
+        if adapter is not None:
+            self._load_adapter("policy", adapter)
+        self._roles["policy"] = Role(self.trunk, "policy" if adapter is not None else None)
+
+    def add_peft_policy(self, peft: PeftModel) -> None:
+        """The caller's PEFT model: its adapter is trained, a frozen copy is the reference."""
+        name = peft.active_adapter
+        if not isinstance(name, str) or len(peft.peft_config) != 1:
+            raise ModelError(
+                f"the PeftModel carries adapters {sorted(peft.peft_config)}; give one with one"
+            )
+        config = copy.deepcopy(peft.peft_config[name])
+        _refuse_beyond_lora(config, "the PeftModel")
+        self._take(peft)
+        peft.add_adapter("reference", config)
+        own = dict(self.model.named_parameters())
+        with torch.no_grad():
+            for key, parameter in own.items():
+                twin = f"{key}.".replace(f".{name}.", ".reference.")[:-1]
+                if twin != key:
+                    own[twin].copy_(parameter)
+        self._freeze_adapter("reference")
+        self._roles["reference"] = Role(self.trunk, "reference")
+        self._train(Role(self.trunk, name, trainable=True), "policy")
+
+    def add_reference(self, model: PreTrainedModel | None = None) -> None:
+        """What the policy is held to: an explicit model, or the policy as it stands now."""
+        if "reference" in self._roles:
+            return
+        if model is not None:
+            if model.config.vocab_size != self.model.config.vocab_size:
+                raise ModelError(
+                    f"the reference has {model.config.vocab_size} tokens, the policy "
+                    f"{self.model.config.vocab_size}; both must share one vocabulary"
+                )
+            model = prepare(model)
+            model.requires_grad_(False)
+            self._roles["reference"] = Role(Trunk(model))
+            self.equal_at_start = False
+        elif self.peft is not None:
+            self._roles["reference"] = Role(self.trunk, None)
+        else:
+            frozen = copy.deepcopy(self.model)
+            frozen.requires_grad_(False)
+            self._roles["reference"] = Role(Trunk(frozen))
+
+    def add_start(self, trained: str) -> None:
+        """The model that a role starts from: valid until that role is trained."""
+        role = self[trained]
+        self._roles["start"] = Role(role.trunk, role.adapter)
+
+    def add_start_reference(self, *, adapter: Path | None = None) -> None:
+        """The start of a comparison's arms: the base, with the adapter that it started with."""
+        if adapter is not None:
+            self._load_adapter("reference", adapter)
+        self._roles["reference"] = Role(self.trunk, "reference" if adapter is not None else None)
+
+    def add_frozen_reward(self, other: "Roles") -> None:
+        """The reward role of other roles, on its own base in memory."""
+        self._lent["reward"] = other
+        self._roles["reward"] = other["reward"]
+
+    def add_reward(self, lora: LoraConfig | None = None, *, adapter: Path | None = None) -> None:
+        """A reward model to be trained: an adapter (fresh or loaded) or all weights, and a head."""
+        role = self._own_role("reward", lora, adapter)
+        role.trainable = True
+        self._train(role, "reward")
+
+    def add_value(
+        self,
+        lora: LoraConfig | None = None,
+        *,
+        adapter: Path | None = None,
+        shared: bool = True,
+    ) -> None:
+        """The value function of PPO: a head on the policy's hidden rows, or a trunk of its own."""
+        if shared:
+            policy = self["policy"]
+            role = Role(policy.trunk, policy.adapter, self._new_head(), trainable=True)
+        else:
+            role = self._own_role("value", lora, adapter)
+            role.trainable = True
+        assert role.head is not None
+        # A value of zero everywhere is a better start than a random one.
+        nn.init.zeros_(role.head.weight)
+        self._train(role, "value")
+
+    def load_reward(self, folder: Path) -> None:
+        """Take up a trained reward model, frozen: an adapter on this base, or a model of its own.
+
+        Raises:
+            ModelError: the folder has no head, or belongs to another base.
+        """
+        refuse_unsafe(folder)
+        if (folder / "adapter_config.json").exists():
+            if "policy" in self and self["policy"].trainable and self["policy"].adapter is None:
+                raise ModelError(
+                    f"{folder}: the reward model is an adapter on the base whose weights are all "
+                    "to be trained, so its rewards would change; train adapters (--use-peft)"
+                )
+            found = read_reward_adapter(folder)
+            self._fill_adapter("reward", found, folder)
+            assert found.head is not None
+            role, weight = Role(self.trunk, "reward"), found.head
+        else:
+            weight = read_head(folder)
+            role = Role(Trunk(prepare(read_model(folder, dtype=self.model.dtype)).to(self.device)))
+            role.trunk.model.requires_grad_(False)
+        head = nn.Linear(weight.shape[1], 1, bias=False, device=self.device, dtype=torch.float32)
+        head.load_state_dict({"weight": weight})
+        head.requires_grad_(False)
+        role.head, role.scale = head, read_scale(folder)
+        self._roles["reward"] = role
+
+    def drop(self, name: str) -> None:
+        """Forget a role and free its adapter (between the arms of a comparison)."""
+        role = self._roles.pop(name)
+        if self._lent.pop(name, None) is not None:
+            return
+        shared = any(role.adapter == other.adapter for other in self._roles.values())
+        if role.adapter is not None and not shared and self.peft is not None:
+            # Deleting the active adapter would activate another one and make it trainable.
+            for layer in self._layers:
+                layer._active_adapter = []
+            self.peft.delete_adapter(role.adapter)
+            self._refresh()
+
+    # -- using roles -----------------------------------------------------------------------------
+
+    @contextmanager
+    def enter(self, name: str) -> Iterator[Role]:
+        """Compute as `name`: its adapter is active inside, the previous state is restored after.
+
+        Where activations are checkpointed the role must still be entered during the backward.
+        """
+        role = self[name]
+        if name in self._lent:
+            with self._lent[name].enter(name):
+                yield role
+            return
+        before = [(layer._disable_adapters, layer._active_adapter) for layer in self._layers]
+        for layer in self._layers:
+            layer._disable_adapters = role.adapter is None
+            layer._active_adapter = [] if role.adapter is None else [role.adapter]
+        try:
+            yield role
+        finally:
+            for layer, (disabled, active) in zip(self._layers, before, strict=True):
+                layer._disable_adapters, layer._active_adapter = disabled, active
+
+    def shares_trunk(self, name: str, other: str) -> bool:
+        """Whether two roles read the same hidden rows (then one pass serves both)."""
+        a, b = self[name], self[other]
+        return a.trunk is b.trunk and a.adapter == b.adapter
+
+    def parameters(self, name: str) -> dict[str, nn.Parameter]:
+        """Trainable parameters of a role by name; a shared trunk belongs to the policy alone."""
+        role = self[name]
+        found: dict[str, nn.Parameter] = {}
+        if role.trainable and not (name == "value" and self.shares_trunk("value", "policy")):
+            marker = None if role.adapter is None else f".{role.adapter}."
+            for key, parameter in role.trunk.model.named_parameters():
+                mine = marker in f"{key}." if marker else "lora_" not in key
+                if mine and parameter.requires_grad:
+                    found[key] = parameter
+        if role.trainable and role.head is not None:
+            weight = role.head.weight
+            assert isinstance(weight, nn.Parameter)
+            found["head.weight"] = weight
+        return found
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """LoRA dropout is on inside (the base's own dropout never is)."""
+        with self._dropout(on=True):
+            yield
+
+    @contextmanager
+    def scoring(self) -> Iterator[None]:
+        """LoRA dropout is off inside, also where training is around it (a rollout of PPO)."""
+        with self._dropout(on=False):
+            yield
+
+    @contextmanager
+    def _dropout(self, *, on: bool) -> Iterator[None]:
+        drops = [drop for layer in self._layers for drop in layer.lora_dropout.values()]
+        before = [drop.training for drop in drops]
+        for drop in drops:
+            drop.train(on)
+        try:
+            yield
+        finally:
+            for drop, was in zip(drops, before, strict=True):
+                drop.train(was)
+
+    def _trunks(self) -> list[Trunk]:
+        trunks = [self.trunk, *(role.trunk for role in self._roles.values())]
+        return list({id(trunk): trunk for trunk in trunks}.values())
+
+    def weights_resident_bytes(self) -> int:
+        """Bytes of all weights in memory, each counted once."""
+        heads = [role.head for role in self._roles.values() if role.head is not None]
+        modules = [*(trunk.model for trunk in self._trunks()), *heads]
+        parameters = {id(p): p for module in modules for p in module.parameters()}
+        return sum(p.numel() * p.element_size() for p in parameters.values())
+
+    def models_resident(self) -> int:
+        """Whole models in memory; adapters on one base count once."""
+        return len(self._trunks())
+
+    # -- saving ----------------------------------------------------------------------------------
+
+    def save(self, name: str, folder: Path) -> None:
+        """Write a role as a folder that PEFT or transformers loads unchanged."""
+        role = self[name]
+        folder.mkdir(parents=True, exist_ok=True)
+        if role.adapter is not None:
+            self._save_adapter(role.adapter, folder)
+            if role.head is not None:
+                add_head(folder, role.head.weight)
+        elif role.head is not None:
+            write_model(role.trunk, role.head, folder, self.tokenizer)
+        else:
+            role.trunk.model.save_pretrained(folder)
+        if role.head is not None:
+            write_scale(folder, role.scale)
+        self.tokenizer.save_pretrained(folder)
+
+    def state(self, names: tuple[str, ...]) -> dict[str, Tensor]:
+        """Trainable tensors of several roles, for a checkpoint."""
+        return {
+            f"{name}/{key}": parameter.detach()
+            for name in names
+            for key, parameter in self.parameters(name).items()
+        }
+
+    def restore(self, state: Mapping[str, Tensor], names: tuple[str, ...]) -> None:
+        """Put a checkpoint's tensors back.
+
+        Raises:
+            ModelError: a tensor is missing, left over, or of another shape.
+        """
+        mine = self.state(names)
+        if mine.keys() != state.keys():
+            odd = sorted(mine.keys() ^ state.keys())
+            raise ModelError(f"the checkpoint and the model differ in {len(odd)} tensors: {odd[0]}")
+        with torch.no_grad():
+            for key, tensor in mine.items():
+                if tensor.shape != state[key].shape:
+                    raise ModelError(f"{key}: {tuple(state[key].shape)} in the checkpoint")
+                tensor.copy_(state[key])
+
+    # -- adapters --------------------------------------------------------------------------------
+
+    def _own_role(self, name: str, lora: LoraConfig | None, adapter: Path | None) -> Role:
+        if adapter is not None:
+            self._load_adapter(name, adapter)
+            return Role(self.trunk, name, self._new_head())
+        if lora is not None:
+            self._new_adapter(name, lora)
+            return Role(self.trunk, name, self._new_head())
+        model = self.model if name == "reward" and not self._roles else copy.deepcopy(self.model)
+        trunk = self.trunk if model is self.model else Trunk(model)
+        return Role(trunk, None, self._new_head())
+
+    def _new_head(self) -> nn.Linear:
+        width = self.model.config.hidden_size
+        head = nn.Linear(width, 1, bias=False, device=self.device, dtype=torch.float32)
+        nn.init.normal_(head.weight, std=1 / (width + 1))
+        return head
+
+    def _train(self, role: Role, name: str) -> None:
+        if role.adapter is None and not (name == "value" and role.trunk is self.trunk):
+            role.trunk.model.requires_grad_(True)
+        elif role.adapter is not None:
+            for key, parameter in role.trunk.model.named_parameters():
+                if f".{role.adapter}." in f"{key}.":
+                    parameter.requires_grad_(True)
+                    # Small learning rates vanish in bfloat16 weights.
+                    parameter.data = parameter.data.float()
+        self._roles[name] = role
+
+    def _new_adapter(self, name: str, lora: LoraConfig) -> None:
+        _refuse_beyond_lora(lora, name)
+        config = copy.deepcopy(lora)
+        config.fan_in_fan_out = any(isinstance(m, Conv1D) for m in self.model.modules())
+        with warnings.catch_warnings():
+            # PEFT still asks transformers by a name that it has renamed.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            if self.peft is None:
+                self._take(get_peft_model(self.model, config, adapter_name=name))
+            else:
+                self.peft.add_adapter(name, config)
+        self._freeze_adapter(name)
+
+    def _load_adapter(self, name: str, folder: Path) -> None:
+        refuse_unsafe(folder)
+        found = read_adapter(folder)
+        self._fill_adapter(name, found, folder)
+        if not any(
+            bool(bank[name].weight.any())
+            for layer in self._layers
+            for bank in (layer.lora_B,)
+            if name in bank
+        ):
+            raise ModelError(
+                f"{folder}: every LoRA B matrix is zero, so the adapter changes nothing; was it "
+                "saved under other parameter names?"
+            )
+
+    def _fill_adapter(self, name: str, found: SavedAdapter, folder: Path) -> None:
+        self._new_adapter(name, found.config)
+        report = set_peft_model_state_dict(self.peft, found.weights, adapter_name=name)
+        missing = [key for key in report.missing_keys if f".{name}." in key]
+        if missing or report.unexpected_keys:
+            odd = [*missing, *report.unexpected_keys]
+            raise ModelError(
+                f"{folder}: its adapter and this base differ in {len(odd)} tensors (first: "
+                f"{odd[0]}); was it trained on another model?"
+            )
+
+    def _take(self, peft: PeftModel) -> None:
+        self.peft = peft
+        peft.eval()
+
+    def _refresh(self) -> list[BaseTunerLayer]:
+        self._layers = [m for m in self.model.modules() if isinstance(m, BaseTunerLayer)]
+        if isinstance(self.model.get_output_embeddings(), BaseTunerLayer):
+            # Log-probabilities are computed from the head's own weight, without the module.
+            raise ModelError(
+                "an adapter on the language-model head is not supported; leave lm_head out of the "
+                "LoRA target modules"
+            )
+        return self._layers
+
+    def _freeze_adapter(self, name: str) -> None:
+        """What PEFT marks trainable on its own is decided here instead (`_train`)."""
+        self._refresh()
+        for key, parameter in self.model.named_parameters():
+            if "lora_" not in key or f".{name}." in f"{key}.":
+                parameter.requires_grad_(False)
+        self.model.eval()
+
+    def _save_adapter(self, adapter: str, folder: Path) -> None:
+        assert self.peft is not None
+        self.peft.save_pretrained(str(folder), selected_adapters=[adapter])
+        nested = folder / adapter
+        if nested.is_dir():
+            # PEFT writes an adapter that is not called "default" into a folder of its name.
+            for path in nested.iterdir():
+                path.replace(folder / path.name)
+            nested.rmdir()
+
+
+def _refuse_beyond_lora(config: PeftConfig, where: str) -> None:
+    """Roles are told apart by LoRA layers alone: whatever else an adapter trains, all would share.
+
+    Raises:
+        ModelError: the adapter is not plain LoRA.
+    """
+    if not isinstance(config, LoraConfig):
+        raise ModelError(f"{where}: a {config.peft_type} adapter; only LoRA adapters are supported")
+    for name, harmless in (
+        ("modules_to_save", None), ("trainable_token_indices", None), ("bias", "none"),
+        ("lora_bias", False), ("use_dora", False),
+    ):  # fmt: skip
+        given = getattr(config, name)
+        if given and given != harmless:
+            raise ModelError(
+                f"{where}: the adapter has {name} = {given!r}, which policy and reference would "
+                "share; only plain LoRA adapters are supported: merge it into the base first"
+            )
+
+
+def last_rows(hidden: Float[Tensor, "token width"], forest: Forest) -> Float[Tensor, "n width"]:
+    """Hidden rows of the responses' last tokens, where a reward is read."""
+    return hidden[forest.last_rows]

@@ -1,0 +1,152 @@
+"""Forest → log-probabilities, rewards, values: one function each, for every role and every stage.
+
+Policy and reference, training and evaluation all come through here, so that where two roles are
+declared equal their numbers are equal.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from palate.data.trees import Forest
+from palate.errors import ModelError
+from palate.models.attention import Plan
+from palate.models.meter import Work
+from palate.models.roles import Role, Roles
+from palate.models.trunk import Trunk
+from palate.objectives.likelihood import exact_kl_per_token, token_logprobs
+
+
+def hidden_rows(
+    roles: Roles,
+    name: str,
+    forest: Forest,
+    *,
+    plan: Plan | None = None,
+    work: Work | None = None,
+) -> Float[Tensor, "token width"]:
+    """Hidden rows of a forest under a role, counted on the roles' meter.
+
+    Args:
+        roles: the models of the run.
+        name: the role to compute as.
+        forest: what to compute.
+        plan: the forest's attention plan, where it is used for more than one role.
+        work: what the pass is for; by default "train" where gradients are on, else "score".
+    """
+    with roles.enter(name) as role:
+        hidden = role.trunk.hidden(forest, plan)
+    learning = torch.is_grad_enabled() and hidden.requires_grad
+    passes = (2.0 if role.adapter is not None else 3.0) if learning else 1.0
+    roles.meter.add(
+        work or ("train" if learning else "score"),
+        role.trunk.model,
+        rows=len(forest.tokens),
+        head_rows=0 if role.head is not None else len(forest.targets),
+        pairs=forest.num_attention_pairs,
+        passes=passes,
+    )
+    return hidden
+
+
+def logprobs_from(
+    role: Role, hidden: Float[Tensor, "token width"], forest: Forest, *, temperature: float = 1.0
+) -> Float[Tensor, " target"]:
+    """Log-probabilities in nats of the forest's response tokens, from its hidden rows.
+
+    With a temperature the model is the distribution that is sampled from, softmax(logits / T):
+    policy, old policy and reference of a run must all use the same one.
+    """
+    trunk = role.trunk
+    weight, bias = _head(trunk)
+    return token_logprobs(
+        hidden=hidden[forest.predicting_rows],
+        weight=weight,
+        targets=forest.targets,
+        bias=bias,
+        logit_scale=trunk.logit_scale,
+        softcap=trunk.softcap,
+        temperature=temperature,
+    )
+
+
+def values_from(
+    role: Role, hidden: Float[Tensor, "token width"], forest: Forest
+) -> Float[Tensor, " target"]:
+    """Values before each response token, from the rows that predict it."""
+    assert role.head is not None
+    values: Tensor = role.head(hidden[forest.predicting_rows].float())[:, 0]
+    return values
+
+
+def raw_rewards_from(
+    role: Role, hidden: Float[Tensor, "token width"], forest: Forest
+) -> Float[Tensor, " response"]:
+    """Rewards as the head gives them, read on each response's last token."""
+    assert role.head is not None
+    rewards: Tensor = role.head(hidden[forest.last_rows].float())[:, 0]
+    return rewards
+
+
+def token_logprobs_of(
+    roles: Roles,
+    name: str,
+    forest: Forest,
+    *,
+    plan: Plan | None = None,
+    temperature: float = 1.0,
+) -> Float[Tensor, " target"]:
+    """Log-probabilities of response tokens under a role, in nats."""
+    hidden = hidden_rows(roles, name, forest, plan=plan)
+    return logprobs_from(roles[name], hidden, forest, temperature=temperature)
+
+
+def response_logprobs(
+    roles: Roles, name: str, forest: Forest, *, plan: Plan | None = None, temperature: float = 1.0
+) -> Float[Tensor, " response"]:
+    """Log-probability of each whole response under a role: a sum over tokens, in nats."""
+    per_token = token_logprobs_of(roles, name, forest, plan=plan, temperature=temperature)
+    return forest.sums(per_token)
+
+
+@torch.no_grad()
+def rewards(
+    roles: Roles, forest: Forest, *, plan: Plan | None = None
+) -> Float[Tensor, " response"]:
+    """Rewards of the frozen reward model, shifted and scaled once by what is stored with it."""
+    role = roles["reward"]
+    raw = raw_rewards_from(role, hidden_rows(roles, "reward", forest, plan=plan), forest)
+    return (raw - role.scale.mean) / role.scale.spread
+
+
+@torch.no_grad()
+def exact_kl(
+    roles: Roles, forest: Forest, *, temperature: float = 1.0
+) -> Float[Tensor, " response"]:
+    """KL(policy‖reference) of each response in nats: exact per token, summed along the sample."""
+    policy, reference = roles["policy"], roles["reference"]
+    rows = forest.predicting_rows
+    policy_weight, policy_bias = _head(policy.trunk)
+    reference_weight, reference_bias = _head(reference.trunk)
+    per_token = exact_kl_per_token(
+        policy_hidden=hidden_rows(roles, "policy", forest)[rows],
+        policy_weight=policy_weight,
+        policy_bias=policy_bias,
+        reference_hidden=hidden_rows(roles, "reference", forest)[rows],
+        reference_weight=reference_weight,
+        reference_bias=reference_bias,
+        logit_scale=policy.trunk.logit_scale,
+        softcap=policy.trunk.softcap,
+        temperature=temperature,
+    )
+    return forest.sums(per_token)
+
+
+def _head(trunk: Trunk) -> tuple[Tensor, Tensor | None]:
+    weight = getattr(trunk.head, "weight", None)
+    if not isinstance(weight, Tensor):
+        raise ModelError(
+            f"the language-model head is a {type(trunk.head).__name__}; adapters on the head are "
+            "not supported: leave lm_head out of the LoRA target modules"
+        )
+    return weight, getattr(trunk.head, "bias", None)

@@ -1,0 +1,236 @@
+"""What people hand over — model, tokenizer, reference, rows — → roles and records, or a refusal."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from peft import LoraConfig, PeftModel
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from palate.data.render import Renderer
+from palate.data.sources import Reading
+from palate.data.trees import Tree
+from palate.errors import RecipeError
+from palate.experiments.prepare import policy_roles
+from palate.models.load import Loaded, load, weights_hash
+from palate.models.roles import Roles
+from palate.training.settings import StageSettings
+
+Settings = TypeVar("Settings", bound=StageSettings)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What training starts from.
+
+    Attributes:
+        loaded: the causal language model, its tokenizer, and the adapter folder that was named.
+        peft: the caller's PEFT model, where the model is one.
+        lora: the caller's config of a fresh adapter.
+        source: the folder that the model came from, where it came from one.
+    """
+
+    loaded: Loaded
+    peft: PeftModel | None = None
+    lora: LoraConfig | None = None
+    source: Path | None = None
+
+
+def take_settings(args: object, config: type[Settings]) -> Settings:
+    """The trainer's settings; defaults where none are given."""
+    if args is None:
+        return config()
+    if not isinstance(args, config):
+        raise RecipeError(
+            f"args is a {type(args).__name__}; give a {config.__name__} (its settings have the "
+            "names that TRL's have)"
+        )
+    return args
+
+
+def take_model(model: object, processing_class: object, peft_config: object) -> Start:
+    """Check and sort what training starts from.
+
+    Raises:
+        RecipeError: it is none of the kinds that can be trained, or two of them at once.
+    """
+    if processing_class is not None and not isinstance(processing_class, PreTrainedTokenizerBase):
+        raise RecipeError(
+            f"processing_class is a {type(processing_class).__name__}; give the model's tokenizer"
+        )
+    if peft_config is not None and not isinstance(peft_config, LoraConfig):
+        raise RecipeError(
+            f"peft_config is a {type(peft_config).__name__}; only LoRA adapters are trained: give "
+            "a peft.LoraConfig"
+        )
+    if isinstance(model, str | Path):
+        loaded = load(model)
+        if loaded.adapter is not None and peft_config is not None:
+            raise RecipeError(
+                f"{model} is an adapter, which goes on being trained; leave peft_config out, or "
+                "merge it into its base first"
+            )
+        loaded = replace(loaded, tokenizer=processing_class or loaded.tokenizer)
+        return Start(loaded, lora=peft_config, source=Path(model))
+    peft = model if isinstance(model, PeftModel) else None
+    if peft is not None and peft_config is not None:
+        raise RecipeError(
+            "the model is a PeftModel, whose adapter goes on being trained; leave peft_config "
+            "out, or merge it first: model.merge_and_unload()"
+        )
+    plain = model if peft is None else peft.get_base_model()
+    if not isinstance(plain, PreTrainedModel):
+        raise RecipeError(
+            f"model is a {type(model).__name__}; give a causal language model of transformers, a "
+            "PeftModel on one, or the name of a folder"
+        )
+    if plain.get_output_embeddings() is None:
+        raise RecipeError(
+            f"model is a {type(plain).__name__}; every trainer, RewardTrainer too, starts from a "
+            "causal language model (AutoModelForCausalLM; best the SFT model) and adds the heads "
+            "that it needs itself"
+        )
+    source = Path(plain.name_or_path) if plain.name_or_path else None
+    tokenizer = processing_class or _tokenizer_beside(plain.name_or_path)
+    return Start(Loaded(plain, tokenizer), peft, peft_config, source)
+
+
+def _tokenizer_beside(name: str) -> PreTrainedTokenizerBase:
+    if not name or not Path(name).is_dir():
+        raise RecipeError(
+            "the model object does not say which folder its tokenizer is in; give it as "
+            "processing_class"
+        )
+    try:
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise RecipeError(
+            f"{name}: no tokenizer can be loaded there; give it as processing_class"
+        ) from error
+
+
+def policy_of(
+    start: Start, settings: StageSettings, *, ref_model: object = None, with_reference: bool = True
+) -> Roles:
+    """A trainable policy and, where the stage has one, its reference.
+
+    A PEFT model's adapter, frozen as it is now, is the reference; without adapters a frozen copy
+    of the weights is; an explicit `ref_model` replaces either base.
+
+    Raises:
+        RecipeError: `ref_model` cannot be one.
+    """
+    if start.peft is not None:
+        if ref_model is not None:
+            raise RecipeError(
+                "the model is a PeftModel: its adapter, frozen, is the reference; leave ref_model "
+                "out, or merge the adapter first: model.merge_and_unload()"
+            )
+        on_device = start.peft.to("cuda") if torch.cuda.is_available() else start.peft
+        roles = Roles(start.loaded.model, start.loaded.tokenizer)
+        roles.add_peft_policy(on_device)
+        return roles
+    reference = None if ref_model is None else _take_reference(ref_model, start)
+    roles = policy_roles(start.loaded, settings, lora=start.lora, with_reference=False)
+    if with_reference:
+        roles.add_reference(None if reference is None else reference.to(roles.device))
+    return roles
+
+
+def _take_reference(ref_model: object, start: Start) -> PreTrainedModel:
+    if start.loaded.adapter is not None:
+        raise RecipeError(
+            "the model is an adapter folder: the adapter, frozen, is the reference; leave "
+            "ref_model out"
+        )
+    if ref_model is start.loaded.model:
+        raise RecipeError(
+            "ref_model is the object that is trained; leave it out (the reference is then the "
+            "model as it is before training), or load it a second time"
+        )
+    if isinstance(ref_model, str | Path):
+        loaded = load(ref_model)
+        if loaded.adapter is not None:
+            raise RecipeError(f"{ref_model}: an adapter as ref_model; merge it into its base first")
+        return loaded.model
+    if not isinstance(ref_model, PreTrainedModel):
+        raise RecipeError(
+            f"ref_model is a {type(ref_model).__name__}; give a model of transformers (merge "
+            "adapters into it first) or the name of its folder"
+        )
+    return ref_model
+
+
+def told(settings: Settings, roles: Roles, role: str) -> Settings:
+    """Settings that say of adapters what is so, whoever brought them: recipe and card show it."""
+    adapter = roles[role].adapter
+    if adapter is None or roles.peft is None or settings.use_peft:
+        return settings
+    config = roles.peft.peft_config[adapter]
+    targets = config.target_modules
+    return replace(
+        settings,
+        use_peft=True,
+        lora_r=config.r,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        lora_target_modules=targets if isinstance(targets, str) else ",".join(sorted(targets)),
+    )
+
+
+def reference_hash(roles: Roles) -> str:
+    """A hash of what the reference has of its own: an adapter, or a model; "" for neither."""
+    if "reference" not in roles:
+        return ""
+    role = roles["reference"]
+    if role.adapter is None:
+        return "" if role.trunk is roles.trunk else weights_hash(role.trunk.model)
+    digest = sha256()
+    for name, tensor in sorted(roles.model.state_dict().items()):
+        if f".{role.adapter}." in name:
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def take_rows(
+    *,
+    read: Callable[[str | Path], Reading[Any]],
+    from_rows: Callable[[Iterable[Mapping[str, Any]]], Reading[Any]],
+    grow: Callable[..., tuple[list[Tree], int]],
+    renderer: Renderer,
+    settings: StageSettings,
+) -> Callable[[object, str], tuple[list[Tree], int]]:
+    """A function from rows and their argument's name to trees and the number of dropped rows.
+
+    Rows are a `datasets.Dataset`, a list of dicts, a path, or None (no trees).
+    """
+
+    def taken(rows: object, what: str) -> tuple[list[Tree], int]:
+        if rows is None:
+            return [], 0
+        if isinstance(rows, str | Path):
+            records = read(rows).records
+        else:
+            records = from_rows(_finite(rows, what)).records
+        return grow(records, renderer, max_length=settings.max_length, overlong=settings.overlong)
+
+    return taken
+
+
+def _finite(rows: object, what: str) -> Iterable[Mapping[str, Any]]:
+    if isinstance(rows, Mapping):
+        first = next(iter(rows), "train")
+        raise RecipeError(
+            f"{what} is a dict of data sets ({', '.join(map(str, rows))}); give one of them, "
+            f"{what}=…[{first!r}]; evaluate(…) takes others, one a call"
+        )
+    if not isinstance(rows, Iterable) or not hasattr(rows, "__len__"):
+        raise RecipeError(
+            f"{what} is a {type(rows).__name__}; give a datasets.Dataset, a list of dicts or a "
+            "path (of a stream, list(stream.take(n)))"
+        )
+    return rows

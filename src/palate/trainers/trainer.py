@@ -1,0 +1,241 @@
+"""What all four trainers do in the same way: train, evaluate, save, tell.
+
+The trainers differ in what they are made from; each fills in a `Course` and is done.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerState
+from transformers.trainer_utils import TrainOutput
+
+from palate.data.render import Renderer
+from palate.data.trees import Tree
+from palate.errors import RecipeError
+from palate.experiments.card import write_card
+from palate.experiments.cost import Cost, metered
+from palate.experiments.prepare import save_model
+from palate.experiments.run import Outcome, data_hash
+from palate.models.load import weights_hash
+from palate.models.roles import Roles
+from palate.trainers.arguments import strict
+from palate.trainers.callbacks import Callbacks
+from palate.trainers.inputs import reference_hash
+from palate.trainers.runs import may_replace, newest_step, rewind
+from palate.training.folder import RunFolder
+from palate.training.journal import read_metrics
+from palate.training.samples import FixedSamples
+from palate.training.session import Result, Run
+from palate.training.settings import StageSettings
+
+
+@dataclass(frozen=True)
+class Course:
+    """What one kind of training is.
+
+    Attributes:
+        stage: its name in the run folder.
+        role: the role that is trained and saved.
+        roles: the models.
+        settings: its settings, true to the adapters that the roles have.
+        renderer: text to tokens and back.
+        grow: rows as people give them → trees, and how many were too long and dropped.
+        learn: trees, held-out trees, run → the training itself.
+        score: trees → metrics with `eval_` before their names.
+        source: the folder that the model came from.
+    """
+
+    stage: str
+    role: str
+    roles: Roles
+    settings: StageSettings
+    renderer: Renderer
+    grow: Callable[[object, str], tuple[list[Tree], int]]
+    learn: Callable[[Sequence[Tree], Sequence[Tree], Run], Result]
+    score: Callable[[Sequence[Tree]], dict[str, float]]
+    source: Path | None = None
+
+
+class Trainer:
+    """The surface that people know from transformers and TRL."""
+
+    def __init__(
+        self,
+        course: Course,
+        *,
+        train_dataset: object,
+        eval_dataset: object,
+        callbacks: Sequence[Any] | None,
+    ) -> None:
+        self._course = course
+        self.train_dataset, self.eval_dataset = train_dataset, eval_dataset
+        self._trees, self._num_dropped = course.grow(train_dataset, "train_dataset")
+        self._held_out, _ = course.grow(eval_dataset, "eval_dataset")
+        self._identity: dict[str, str] = {}
+        told = {"model": self.model, "processing_class": self.processing_class}
+        self._callbacks = Callbacks(callbacks or (), course.settings, told)
+
+    @property
+    def args(self) -> StageSettings:
+        """The settings; what they say of adapters is so, whoever brought the adapter."""
+        return self._course.settings
+
+    @property
+    def model(self) -> PreTrainedModel | PeftModel:
+        """The model in training: the PEFT model where there are adapters, else the given one."""
+        return self._course.roles.peft or self._course.roles.model
+
+    @property
+    def processing_class(self) -> PreTrainedTokenizerBase:
+        """The tokenizer."""
+        return self._course.roles.tokenizer
+
+    @property
+    def state(self) -> TrainerState:
+        """`log_history`, `global_step`, `epoch`, `best_metric` … of the last run."""
+        return self._callbacks.state
+
+    def add_callback(self, callback: Any) -> None:
+        """Add a `TrainerCallback`, an instance or a class."""
+        self._callbacks.add(callback)
+
+    @strict
+    def train(self, resume_from_checkpoint: bool | str | Path | None = None) -> TrainOutput:
+        """Train, into the run folder `args.output_dir`.
+
+        Args:
+            resume_from_checkpoint: None or False starts anew and replaces the run of this stage
+                that is in the folder; True continues it from its newest checkpoint, a path from
+                that checkpoint.
+
+        Returns:
+            `global_step`, `training_loss` (mean over the run's steps) and `metrics`.
+
+        Raises:
+            RecipeError: there is no train_dataset.
+            UsageError: the folder holds the run of another stage.
+            CheckpointError: there is nothing to resume, or it is of another run.
+            Interrupted: a signal stopped the run; a checkpoint was saved.
+        """
+        if not self._trees:
+            raise RecipeError("train() needs rows to train on; give the trainer a train_dataset")
+        course, settings = self._course, self._course.settings
+        folder, resume = RunFolder(settings.output_dir), bool(resume_from_checkpoint)
+        overwrite = not resume and may_replace(folder, stage=course.stage, source=course.source)
+        with folder.open(resume=resume, overwrite=overwrite):
+            if resume and not isinstance(resume_from_checkpoint, bool):
+                rewind(folder, Path(str(resume_from_checkpoint)))
+            run = self._run(folder, resume=resume)
+            try:
+                with metered(course.roles) as cost:
+                    result = course.learn(self._trees, self._held_out, run)
+            finally:
+                # A policy that has made a step is not what its reference is.
+                course.roles.equal_at_start &= self.state.global_step == 0
+            self._close(folder, result, cost)
+        loss = _mean_loss(result)
+        metrics = {
+            "train_runtime": result.train_seconds,
+            "train_samples_per_second": result.examples / max(result.train_seconds, 1e-9),
+            "train_steps_per_second": result.steps / max(result.train_seconds, 1e-9),
+            "total_flos": cost.total_flops,
+            "train_loss": loss,
+        }
+        self._callbacks.end(result.history, metrics)
+        metrics["epoch"] = self.state.epoch
+        return TrainOutput(result.steps, loss, metrics)
+
+    @strict
+    def evaluate(
+        self, eval_dataset: object = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Metrics on held-out rows, before or after training.
+
+        Args:
+            eval_dataset: the rows; by default the trainer's own.
+            metric_key_prefix: stands before the metrics' names.
+
+        Raises:
+            RecipeError: there are no rows.
+        """
+        trees = self._held_out
+        if eval_dataset is not None:
+            trees, _ = self._course.grow(eval_dataset, "eval_dataset")
+        if not trees:
+            raise RecipeError("evaluate() needs rows; give it, or the trainer, an eval_dataset")
+        found = self._course.score(trees)
+        metrics = {f"{metric_key_prefix}{k.removeprefix('eval')}": v for k, v in found.items()}
+        self._callbacks.evaluated(metrics)
+        return metrics | {"epoch": self.state.epoch}
+
+    @strict
+    def save_model(self, output_dir: str | Path | None = None) -> Path:
+        """Write the trained model and its tokenizer as transformers and PEFT load them.
+
+        Args:
+            output_dir: where to; by default `args.output_dir` itself. (`train` has written the
+                same to the folder `model` in it.)
+
+        Returns:
+            The folder.
+        """
+        folder = Path(self.args.output_dir if output_dir is None else output_dir)
+        save_model(self._course.roles, self._course.role, folder, stage=self._course.stage)
+        return folder
+
+    def _run(self, folder: RunFolder, *, resume: bool) -> Run:
+        """Write down what the run is, and wire its followers."""
+        course, roles, settings = self._course, self._course.roles, self._course.settings
+        if not (resume and self._identity):
+            self._identity = {
+                "data": data_hash(self._trees),
+                "model": weights_hash(roles.model),
+                "reference": reference_hash(roles),
+            }
+        if not resume:
+            name = str(roles.model.name_or_path)
+            recipe = {"stage": course.stage, "model": name, **settings.to_mapping()}
+            folder.describe(recipe=recipe, identity=self._identity)
+        shown = list(dict.fromkeys(tree.prompt for tree in self._held_out or self._trees))
+        prompts = [Tree(prompt) for prompt in shown[: settings.num_sample_prompts]]
+        fixed = FixedSamples(
+            folder.samples,
+            roles,
+            prompts,
+            decode=course.renderer.decode,
+            end_tokens=course.renderer.end_token_ids,
+            max_new_tokens=getattr(settings, "max_new_tokens", 64),
+            temperature=getattr(settings, "temperature", 1.0),
+        )
+        step = newest_step(folder) if resume else 0
+        rows = read_metrics(folder.metrics) if resume and folder.metrics.exists() else []
+        history = [row for row in rows if row["step"] <= step]
+        self._callbacks.begin(num_rows=len(self._trees), step=step, history=history)
+        return Run(
+            folder,
+            resume,
+            self._identity,
+            fixed if course.role == "policy" and prompts else None,
+            (self._callbacks,),
+            self._callbacks.on_save,
+        )
+
+    def _close(self, folder: RunFolder, result: Result, cost: Cost) -> None:
+        self.save_model(folder.model)
+        outcome = Outcome(
+            self._course.stage, folder.path, folder.model, result, cost, self._num_dropped
+        )
+        write_card(outcome, self.args, base=str(self._course.roles.model.name_or_path))
+
+
+def _mean_loss(result: Result) -> float:
+    """Mean of the logged losses, each weighted by the steps of its window."""
+    total, before = 0.0, 0.0
+    for row in result.history:
+        if "loss" in row:
+            total += row["loss"] * (row["step"] - before)
+            before = row["step"]
+    return total / before if before else 0.0

@@ -1,0 +1,87 @@
+"""What must hold before and after the first backward; where it does not, training stops.
+
+Step-0 identities: a policy that was declared equal to its reference gives the same numbers, so the
+DPO margin is 0, its loss ln 2, the PPO ratio 1 and the KL 0. The commonest cause of a break is the
+wrong reference: an SFT adapter that the policy has and the reference has not.
+"""
+
+import logging
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from palate.errors import GateError, NumericalError
+from palate.models.roles import Roles
+
+log = logging.getLogger("palate")
+# Nats a response: one forest scored twice is equal to the last bit; another grouping of the same
+# rows moves sums by rounding.
+STEP_ZERO_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.5}
+
+
+def check_step_zero(*, policy: Tensor, reference: Tensor, dtype: torch.dtype, what: str) -> None:
+    """Policy and reference log-probabilities [response] must agree before any update.
+
+    Raises:
+        GateError: they do not; the message says by how much and the likely cause.
+    """
+    tolerance = STEP_ZERO_TOLERANCE.get(dtype, 1e-3)
+    scale = 1.0 + float(reference.abs().max()) / 100
+    gap = float((policy - reference).abs().max())
+    if not math.isfinite(gap) or gap > tolerance * scale:
+        raise GateError(
+            f"{what}: policy and reference differ by {gap:.4g} nats a response before any update, "
+            f"where they must be equal (tolerance {tolerance * scale:.2g}; DPO's loss would not "
+            "start at ln 2 = 0.6931). Likely: the model carries an SFT adapter that the reference "
+            "lacks; give the adapter folder as the model, or merge it first"
+        )
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """Norm of the gradient by role, and trainable tensors that no token reached."""
+
+    norms: dict[str, float]
+    unreached: tuple[str, ...]
+
+
+def check_gradients(roles: Roles, trained: tuple[str, ...]) -> GradientReport:
+    """After the first backward: trained tensors have finite gradients, frozen ones have none.
+
+    At LoRA's start B is zero, so A has no gradient yet while B has one: a role's norm must be
+    above zero, a single tensor's need not.
+
+    Raises:
+        GateError: a role has no gradient at all, or a frozen tensor has one.
+        NumericalError: a gradient is not finite.
+    """
+    norms, unreached = {}, []
+    mine: set[int] = set()
+    for name in trained:
+        squares = 0.0
+        for key, parameter in roles.parameters(name).items():
+            mine.add(id(parameter))
+            gradient = parameter.grad
+            if gradient is None or not bool(gradient.any()):
+                if "lora_A" not in key:
+                    unreached.append(f"{name}: {key}")
+                continue
+            square = float(gradient.double().square().sum())
+            if not math.isfinite(square):
+                raise NumericalError(f"the gradient of {name}'s {key} is not finite")
+            squares += square
+        norms[name] = math.sqrt(squares)
+        if squares == 0.0:
+            raise GateError(
+                f"no gradient reached the {name} role: every pair may be identical, every response "
+                "may have the same reward, or its adapter is not active"
+            )
+    for trunk in {id(roles[n].trunk): roles[n].trunk for n in trained}.values():
+        for key, parameter in trunk.model.named_parameters():
+            if id(parameter) not in mine and parameter.grad is not None:
+                raise GateError(f"a frozen tensor has a gradient: {key}")
+    if unreached:
+        log.warning("no token reached %d trainable tensors: %s", len(unreached), unreached[0])
+    return GradientReport(norms, tuple(unreached))

@@ -1,0 +1,144 @@
+"""Metrics: what each is, and the log that they go to.
+
+`METRICS` is the one table of names; docs are generated from it and a name that is not in it
+cannot be logged.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from palate.errors import NumericalError
+
+Direction = Literal["up", "down", "watch"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Unit, direction (up: higher is better, watch: neither) and definition of a metric."""
+
+    unit: str
+    direction: Direction
+    definition: str
+
+
+METRICS: dict[str, Metric] = {
+    "loss": Metric("nats", "down", "mean of what is minimized, over the rows of the window"),
+    "learning_rate": Metric("1", "watch", "step size at the window's last step"),
+    "grad_norm": Metric("1", "watch", "norm of the gradient before clipping, mean of the window"),
+    "num_tokens": Metric("tokens", "watch", "rows of forests trained on since the start"),
+    "epoch": Metric("epochs", "watch", "passes over the data since the start"),
+    "accuracy": Metric("share", "up", "pairs whose chosen response has the higher reward"),
+    "mean_token_nll": Metric("nats/token", "down", "negative log-likelihood of response tokens"),
+    "rewards/chosen": Metric("nats", "watch", "β·log-ratio (DPO) or reward of chosen responses"),
+    "rewards/rejected": Metric("nats", "watch", "the same of rejected responses"),
+    "rewards/margins": Metric("nats", "up", "rewards/chosen − rewards/rejected"),
+    "rewards/accuracies": Metric("share", "up", "pairs with a margin above 0 (a tie counts ½)"),
+    "logps/chosen": Metric("nats", "watch", "log-probability of chosen responses (sum of tokens)"),
+    "logps/rejected": Metric("nats", "watch", "log-probability of rejected responses"),
+    "objective/kl": Metric("nats", "watch", "KL(policy‖reference) a response, estimator k1"),
+    "objective/kl_k3": Metric("nats", "watch", "the same, estimator k3 (never negative)"),
+    "objective/entropy": Metric("nats", "watch", "−log-probability of sampled responses"),
+    "objective/scores": Metric("reward", "up", "score of responses, EOS penalty included"),
+    "objective/gold": Metric("reward", "up", "reward that is only watched, never trained on"),
+    "objective/non_score_reward": Metric("reward", "watch", "−kl_coef · KL summed a response"),
+    "objective/rlhf_reward": Metric("reward", "up", "scores + non_score_reward"),
+    "policy/approxkl_avg": Metric("nats/token", "watch", "KL of old and new policy, estimator k2"),
+    "policy/clipfrac_avg": Metric("share", "watch", "response tokens whose ratio was clipped"),
+    "loss/policy_avg": Metric("1", "watch", "clipped policy loss, mean over response tokens"),
+    "loss/value_avg": Metric("reward²", "down", "clipped value loss, mean over response tokens"),
+    "val/ratio": Metric("1", "watch", "mean ratio of new to old policy; floats near 1"),
+    "val/clipfrac_avg": Metric("share", "watch", "response tokens whose value change was clipped"),
+    "val/num_eos_tokens": Metric("responses", "up", "sampled responses that ended by themselves"),
+    "length": Metric("tokens", "watch", "tokens of a sampled response"),
+    "eos_rate": Metric("share", "up", "sampled responses that ended by themselves"),
+}
+
+
+def metric(name: str) -> Metric:
+    """The entry of a metric; evaluation's carry the prefix `eval_`."""
+    return METRICS[name.removeprefix("eval_")]
+
+
+class Window:
+    """Sums since the last row of the log; float64, so that a resumed run adds up the same."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, float] = {}
+
+    def add(self, name: str, total: Tensor | float, count: float = 1.0) -> None:
+        """Add a sum over `count` things; the log shows sum / count."""
+        metric(name)
+        amount = torch.as_tensor(total, dtype=torch.float64).detach()
+        before = self._sums.get(name, torch.zeros((), dtype=torch.float64))
+        self._sums[name] = before + amount.cpu()
+        self._counts[name] = self._counts.get(name, 0.0) + count
+
+    def means(self) -> dict[str, float]:
+        """Mean of every metric; the window starts again."""
+        rows = {n: float(s) / self._counts[n] for n, s in self._sums.items() if self._counts[n]}
+        self._sums, self._counts = {}, {}
+        return rows
+
+    def state(self) -> dict[str, list[float]]:
+        """For a checkpoint."""
+        return {name: [float(s), self._counts[name]] for name, s in self._sums.items()}
+
+    def restore(self, state: Mapping[str, list[float]]) -> None:
+        """From a checkpoint."""
+        self._sums = {n: torch.tensor(v[0], dtype=torch.float64) for n, v in state.items()}
+        self._counts = {n: v[1] for n, v in state.items()}
+
+
+class Journal:
+    """Rows of metrics, in memory and (with a path) appended to metrics.jsonl as they come."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.history: list[dict[str, float]] = []
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Write one row; times are left out on purpose, so that equal runs have equal logs."""
+        for name, value in metrics.items():
+            metric(name)
+            if not math.isfinite(value):
+                raise NumericalError(f"step {step}: the metric {name} is {value}")
+        row = {"step": float(step), **{k: float(v) for k, v in metrics.items()}}
+        row["step"] = step
+        self.history.append(row)
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        return row
+
+    def last(self) -> dict[str, float]:
+        """The newest value of every metric."""
+        return {k: v for row in self.history for k, v in row.items() if k != "step"}
+
+    def rewind(self, num_rows: int) -> None:
+        """Keep the rows that a checkpoint knew of; a torn last line goes with the rest."""
+        if self.path is None or not self.path.exists():
+            return
+        self.history = read_metrics(self.path)[:num_rows]
+        text = "".join(json.dumps(row) + "\n" for row in self.history)
+        draft = self.path.with_suffix(".tmp")
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(self.path)
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """Rows of a metrics.jsonl; a torn last line (a run that was killed) is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows

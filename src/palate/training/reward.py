@@ -1,0 +1,139 @@
+"""The reward model: Bradley–Terry on a scalar read at each response's last token.
+
+Ouyang et al. 2022 (arXiv 2203.02155), equation 1. It starts from the SFT model; the mean and
+spread of its rewards on that model's own samples are stored with it and applied once, in PPO.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from palate.data.trees import Forest, Tree, pack, plant
+from palate.models.attention import Plan
+from palate.models.reward_folder import RewardScale
+from palate.models.roles import Roles
+from palate.models.sampling import sample
+from palate.models.scoring import hidden_rows, raw_rewards_from
+from palate.objectives.preference import bradley_terry_loss
+from palate.training.session import Result, Run, Session
+from palate.training.settings import RewardSettings
+
+
+@torch.no_grad()
+def evaluate_rewards(
+    roles: Roles, pairs: Sequence[Tree], settings: RewardSettings
+) -> dict[str, float]:
+    """Means over held-out pairs of what training logs, each name with `eval_` before it."""
+    sums: dict[str, float] = {}
+    for indices in pack(pairs, max_tokens=settings.max_tokens_per_microbatch):
+        trees = [pairs[i] for i in indices]
+        forest = plant(trees, device=roles.device)
+        for name, total in _sums(*_losses(roles, trees, forest, settings)).items():
+            sums[name] = sums.get(name, 0.0) + float(total)
+    return {f"eval_{name}": total / len(pairs) for name, total in sums.items()}
+
+
+def train_reward(
+    roles: Roles,
+    pairs: Sequence[Tree],
+    settings: RewardSettings,
+    *,
+    end_tokens: Collection[int],
+    eval_pairs: Sequence[Tree] = (),
+    run: Run | None = None,
+) -> Result:
+    """Train the reward role on preference pairs, then measure its scale on SFT samples.
+
+    Args:
+        roles: has a trainable `reward`, on the SFT model.
+        pairs: trees of two responses, chosen first; `weight` multiplies a pair's loss, `margin`
+            (in reward) is what the chosen response must lead by.
+        settings: see `RewardSettings`.
+        end_tokens: ids that end a response, for the samples.
+        eval_pairs: held-out pairs, for `eval_loss` and `eval_accuracy`.
+        run: folder, resume, listeners.
+    """
+    samples = _start_samples(roles, pairs, settings, end_tokens)
+
+    def evaluate() -> dict[str, float]:
+        return evaluate_rewards(roles, eval_pairs, settings)
+
+    with Session(
+        "reward", roles, ("reward",), settings, num_rows=len(pairs), run=run or Run(),
+        evaluate=evaluate if eval_pairs else None,
+    ) as session:  # fmt: skip
+        for step in session.steps():
+            rows = [pairs[i] for i in step.rows]
+            for forest, plan, indices in session.microbatches(rows):
+                trees = [rows[i] for i in indices]
+                per_pair, rewards = _losses(roles, trees, forest, settings, plan)
+                session.backward(per_pair.sum() / len(rows), tokens=len(forest.tokens))
+                for name, total in _sums(per_pair, rewards).items():
+                    session.record(name, total, len(indices))
+            session.update()
+    if samples:
+        roles["reward"].scale = measure_scale(roles, samples, settings.max_tokens_per_microbatch)
+    return session.result()
+
+
+@torch.no_grad()
+def measure_scale(roles: Roles, samples: Sequence[Tree], max_tokens: int) -> RewardScale:
+    """Mean and spread of raw rewards over samples."""
+    raw = []
+    for indices in pack(samples, max_tokens=max_tokens):
+        forest = plant([samples[i] for i in indices], device=roles.device)
+        raw.append(raw_rewards_from(roles["reward"], hidden_rows(roles, "reward", forest), forest))
+    rewards = torch.cat(raw).double()
+    spread = float(rewards.std()) if len(rewards) > 1 else 1.0
+    # Rewards that are all alike carry no scale; PPO would see the same with any.
+    return RewardScale(float(rewards.mean()), spread if spread > 1e-8 else 1.0)
+
+
+def _start_samples(
+    roles: Roles, pairs: Sequence[Tree], settings: RewardSettings, end_tokens: Collection[int]
+) -> list[Tree]:
+    """Responses of the model that training starts from: drawn before anything is trained."""
+    prompts = list(dict.fromkeys(tree.prompt for tree in pairs))[: settings.num_scale_samples]
+    if not prompts:
+        return []
+    roles.add_start("reward")
+    drawn = sample(
+        roles, "start", prompts, max_new_tokens=settings.max_new_tokens, end_tokens=end_tokens,
+        seed=settings.seed,
+    )  # fmt: skip
+    roles.drop("start")
+    return [
+        Tree(prompt, (some[0].response(),)) for prompt, some in zip(prompts, drawn, strict=True)
+    ]
+
+
+def _losses(
+    roles: Roles,
+    trees: Sequence[Tree],
+    forest: Forest,
+    settings: RewardSettings,
+    plan: Plan | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Loss of each pair, and raw rewards [pair, 2]: chosen, rejected."""
+    hidden = hidden_rows(roles, "reward", forest, plan=plan)
+    rewards = raw_rewards_from(roles["reward"], hidden, forest).view(-1, 2)
+    margins = rewards[:, 0] - rewards[:, 1]
+    asked = margins.new_tensor([tree.margin or 0.0 for tree in trees])
+    per_pair = bradley_terry_loss(margin=margins - asked, label_smoothing=settings.label_smoothing)
+    center = settings.center_rewards_coefficient * rewards.sum(1).square()
+    weights = margins.new_tensor([tree.weight for tree in trees])
+    return (per_pair + center) * weights, rewards
+
+
+@torch.no_grad()
+def _sums(per_pair: Tensor, rewards: Tensor) -> Mapping[str, Tensor]:
+    chosen, rejected = rewards.unbind(1)
+    right = (chosen > rejected).float() + 0.5 * (chosen == rejected).float()
+    return {
+        "loss": per_pair.sum(),
+        "accuracy": right.sum(),
+        "rewards/chosen": chosen.sum(),
+        "rewards/rejected": rejected.sum(),
+        "rewards/margins": (chosen - rejected).sum(),
+    }

@@ -1,0 +1,461 @@
+"""What every loop has in common, and no arithmetic of any: order, updates, log, checkpoints.
+
+A loop reads
+
+    with Session(...) as session:
+        for step in session.steps():
+            for forest, plan, trees in session.microbatches(rows):
+                session.backward(loss)
+            session.update()
+
+and the session owns resume, learning rate, optimizer, signals, evaluation, the best checkpoint and
+early stopping.
+"""
+
+import logging
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from palate.data.trees import Forest, Tree, pack, plant
+from palate.errors import CheckpointError, Interrupted, NumericalError, RecipeError
+from palate.models.attention import ForestAttention, plan_forest
+from palate.models.roles import Roles
+from palate.training.checkpoint import (
+    Checkpoint,
+    latest_checkpoint,
+    prune,
+    save_checkpoint,
+    settings_difference,
+)
+from palate.training.checks import check_gradients
+from palate.training.folder import RunFolder
+from palate.training.journal import Journal, Window, metric
+from palate.training.progress import progress
+from palate.training.seeding import order
+from palate.training.settings import StageSettings
+
+log = logging.getLogger("palate")
+# Settings that do not change what a run computes, only where and how often it tells.
+FREE = frozenset({"output_dir", "save_steps", "save_total_limit", "per_device_eval_batch_size"})
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """Whoever wants to know; returning True from `on_step` ends the run after this step."""
+
+    def on_step(self, step: int, num_steps: int) -> bool: ...
+
+    def on_log(self, step: int, metrics: Mapping[str, float]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step (one rollout, in PPO): its number from 1 and the rows it works on."""
+
+    number: int
+    rows: tuple[int, ...]
+    first: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished run tells; `train_seconds` is the loop alone."""
+
+    steps: int
+    examples: int
+    tokens: int
+    train_seconds: float
+    metrics: dict[str, float]
+    history: list[dict[str, float]]
+
+
+@dataclass
+class Standing:
+    """Everything that a checkpoint carries besides tensors."""
+
+    step: int = 0
+    examples: int = 0
+    tokens: int = 0
+    best_value: float | None = None
+    best_step: int = 0
+    stale: int = 0
+    evaluated: int = 0
+    stopped: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a run stands and who follows it; what it computes is in its settings.
+
+    Attributes:
+        folder: where log and checkpoints go; None keeps the log in memory and saves nothing.
+        resume: continue from the folder's newest good checkpoint.
+        identity: hashes of model and data, which a resumed run must share.
+        sample: called when samples of fixed prompts are due, with the step.
+        listeners: told of steps and rows of the log.
+        saved: called with the step of a checkpoint once it is on disk.
+    """
+
+    folder: RunFolder | None = None
+    resume: bool = False
+    identity: Mapping[str, str] = field(default_factory=dict)
+    sample: Callable[[int], None] | None = None
+    listeners: Sequence[Listener] = ()
+    saved: Callable[[int], None] | None = None
+
+
+class Session:
+    """See the module's first lines."""
+
+    def __init__(
+        self,
+        stage: str,
+        roles: Roles,
+        trained: tuple[str, ...],
+        settings: StageSettings,
+        *,
+        num_rows: int,
+        run: Run,
+        evaluate: Callable[[], Mapping[str, float]] | None = None,
+    ) -> None:
+        self.stage, self.roles, self.trained, self.settings = stage, roles, trained, settings
+        self.num_rows, self.num_steps = num_rows, settings.num_steps(num_rows)
+        self.folder, self.resume, self.listeners = run.folder, run.resume, run.listeners
+        self.journal = Journal(run.folder.metrics if run.folder else None)
+        self.standing = Standing()
+        self._identity = dict(run.identity)
+        self._evaluate, self._sample, self._saved = evaluate, run.sample, run.saved
+        self._window = Window()
+        self._best: dict[str, Tensor] = {}
+        self._parameters = {
+            f"{name}/{key}": p for name in trained for key, p in roles.parameters(name).items()
+        }
+        self._optimizer = torch.optim.AdamW(
+            list(self._parameters.values()),
+            lr=settings.learning_rate,
+            betas=(settings.adam_beta1, settings.adam_beta2),
+            eps=settings.adam_epsilon,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self._current: Step | None = None
+        self._signal: int | None = None
+        self._handlers: dict[int, Any] = {}
+        self._gradients_checked = run.resume
+        self._started = 0.0
+        self._elsewhere = 0.0
+        torch.manual_seed(settings.seed)
+
+    # -- the frame of a run ----------------------------------------------------------------------
+
+    def __enter__(self) -> "Session":
+        if self.resume:
+            self._restore()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._on_signal)
+        self._started = time.perf_counter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._optimizer.zero_grad(set_to_none=True)
+        # A loop that raised has left its step, but not the step's dropout.
+        self.roles.model.eval()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is not None:
+            raise KeyboardInterrupt
+        self._signal = number
+
+    def steps(self) -> Iterator[Step]:
+        """Steps of the run, from where it stands; what is due after a step happens in between."""
+        done = self.standing.step
+        with progress(self.stage, self.num_steps, done=done) as advance:
+            while self.standing.step < self.num_steps and not self.standing.stopped:
+                number = self.standing.step + 1
+                rows = self._rows_of(number)
+                self._current = Step(number, rows, first=number == 1)
+                for group in self._optimizer.param_groups:
+                    group["lr"] = learning_rate(self.settings, number, self.num_steps)
+                with self.roles.training():
+                    yield self._current
+                self.standing.step = number
+                self.standing.examples += len(rows)
+                advance(1, self._words())
+                self._after_step(number)
+        self._finish()
+
+    def _rows_of(self, number: int) -> tuple[int, ...]:
+        size = self.settings.rows_per_step
+        per_epoch = -(-self.num_rows // size)
+        epoch, place = divmod(number - 1, per_epoch)
+        rows = order(self.num_rows, seed=self.settings.seed, epoch=epoch)
+        return tuple(rows[place * size : (place + 1) * size])
+
+    # -- what a loop calls -----------------------------------------------------------------------
+
+    def microbatches(
+        self, trees: Sequence[Tree]
+    ) -> Iterator[tuple[Forest, ForestAttention, list[int]]]:
+        """Forests of at most `max_tokens_per_microbatch` rows, with the indices of their trees."""
+        for indices in pack(trees, max_tokens=self.settings.max_tokens_per_microbatch):
+            forest = plant([trees[i] for i in indices], device=self.roles.device)
+            yield forest, plan_forest(forest), indices
+
+    def backward(self, loss: Tensor, *, tokens: int) -> None:
+        """Add a micro-batch's gradient; `loss` is its share of the whole step's mean."""
+        if not bool(torch.isfinite(loss)):
+            raise NumericalError(self._trouble(f"loss {float(loss.detach())}"))
+        torch.autograd.backward(loss)
+        self.standing.tokens += tokens
+
+    def update(self) -> None:
+        """Clip and step.
+
+        Raises:
+            NumericalError: the gradient is not finite; nothing was updated.
+        """
+        if not self._gradients_checked:
+            check_gradients(self.roles, self.trained)
+            self._gradients_checked = True
+        limit = self.settings.max_grad_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), limit)
+        if not bool(torch.isfinite(norm)):
+            raise NumericalError(self._trouble(f"gradient norm {float(norm)}"))
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self.record("grad_norm", norm)
+
+    def record(self, name: str, total: Tensor | float, count: float = 1.0) -> None:
+        """Add a sum over `count` things to the window that the next row of the log averages."""
+        self._window.add(name, total, count)
+
+    def _trouble(self, what: str) -> str:
+        rows = self._current.rows if self._current else ()
+        return (
+            f"{self.stage}, step {self.standing.step + 1}: {what} is not finite; stopped before "
+            f"the update. Rows of the step: {list(rows)}. Lower the learning rate or look there"
+        )
+
+    # -- between steps ---------------------------------------------------------------------------
+
+    def _after_step(self, number: int) -> None:
+        settings = self.settings
+        if number % settings.logging_steps == 0 or number == self.num_steps:
+            self._log(number)
+        if settings.eval_steps and number % settings.eval_steps == 0:
+            self._run_evaluation(number)
+        if settings.sample_steps and self._sample and number % settings.sample_steps == 0:
+            self._sample(number)
+        for listener in self.listeners:
+            if listener.on_step(number, self.num_steps):
+                self.standing.stopped = True
+        interrupted = self._signal is not None
+        due = settings.save_steps and number % settings.save_steps == 0
+        saved = bool(self.folder and (due or interrupted)) and self._save(number)
+        if interrupted:
+            where = "; nothing was saved"
+            if self.folder and saved:
+                where = f"; saved, continue with --resume ({self.folder.path})"
+            stop = Interrupted(f"{self.stage}: interrupted after step {number}{where}")
+            stop.exit_code = 128 + (self._signal or signal.SIGINT)
+            raise stop
+
+    def _finish(self) -> None:
+        number = self.standing.step
+        settings = self.settings
+        if number and self.standing.evaluated != number:
+            self._run_evaluation(number)
+        if self._sample and (not settings.sample_steps or number % settings.sample_steps):
+            self._sample(number)
+        if self.folder and settings.save_steps and number % settings.save_steps:
+            self._save(number)
+        if settings.load_best_model_at_end and self._best:
+            self.roles.restore(self._best, self.trained)
+            log.info("%s: weights of step %d, the best", self.stage, self.standing.best_step)
+
+    def _log(self, number: int) -> None:
+        per_epoch = -(-self.num_rows // self.settings.rows_per_step)
+        metrics = self._window.means() | {
+            "learning_rate": learning_rate(self.settings, number, self.num_steps),
+            "epoch": number / per_epoch,
+            "num_tokens": self.standing.tokens,
+        }
+        self._tell(number, metrics)
+
+    def _tell(self, number: int, metrics: Mapping[str, float]) -> None:
+        row = self.journal.log(number, metrics)
+        for listener in self.listeners:
+            listener.on_log(number, row)
+
+    def _run_evaluation(self, number: int) -> None:
+        if self._evaluate is None:
+            return
+        before = time.perf_counter()
+        with torch.no_grad():
+            metrics = dict(self._evaluate())
+        self._elsewhere += time.perf_counter() - before
+        self._tell(number, metrics)
+        self.standing.evaluated = number
+        settings, name = self.settings, self.settings.metric_for_best_model
+        if name not in metrics:
+            if settings.load_best_model_at_end or settings.early_stopping_patience:
+                raise RecipeError(
+                    f"metric_for_best_model is {name!r}, which {self.stage}'s evaluation does not "
+                    f"give; it gives {', '.join(sorted(metrics))}"
+                )
+            return
+        value, best = metrics[name], self.standing.best_value
+        up = metric(name).direction == "up"
+        if best is None or (value > best if up else value < best):
+            self.standing.best_value, self.standing.best_step = value, number
+            self.standing.stale = 0
+            if self.settings.load_best_model_at_end:
+                state = self.roles.state(self.trained)
+                self._best = {key: tensor.clone() for key, tensor in state.items()}
+                if self.folder:
+                    best_weights = Checkpoint(number, self._best, {})
+                    _keep(self.folder.checkpoints / "best", best_weights, keep=1)
+            return
+        self.standing.stale += 1
+        patience = self.settings.early_stopping_patience
+        if patience and self.standing.stale >= patience:
+            log.info("%s: no better %s in %d evaluations", self.stage, name, patience)
+            self.standing.stopped = True
+
+    # -- checkpoints -----------------------------------------------------------------------------
+
+    def _save(self, number: int) -> bool:
+        assert self.folder is not None
+        tensors = dict(self.roles.state(self.trained))
+        for key, parameter in self._parameters.items():
+            for part, value in self._optimizer.state[parameter].items():
+                tensors[f"optimizer/{key}/{part}"] = value
+        tensors["rng/torch"] = torch.get_rng_state()
+        for index in range(torch.cuda.device_count()):
+            tensors[f"rng/cuda/{index}"] = torch.cuda.get_rng_state(index)
+        state = {
+            "stage": self.stage,
+            "settings": self.settings.to_mapping(),
+            "identity": self._identity,
+            "standing": vars(self.standing),
+            "window": self._window.state(),
+            "rows": len(self.journal.history),
+        }
+        kept = _keep(
+            self.folder.checkpoints,
+            Checkpoint(number, tensors, state),
+            keep=self.settings.save_total_limit,
+        )
+        if kept and self._saved:
+            self._saved(number)
+        return kept
+
+    def _restore(self) -> None:
+        if self.folder is None:
+            raise CheckpointError("a run without a folder cannot be resumed")
+        saved, skipped = latest_checkpoint(self.folder.checkpoints)
+        for sentence in skipped:
+            log.warning("%s", sentence)
+        self._refuse_another_run(saved)
+        own = {k: v for k, v in saved.tensors.items() if not k.startswith(("optimizer/", "rng/"))}
+        self.roles.restore(own, self.trained)
+        for key, parameter in self._parameters.items():
+            prefix = f"optimizer/{key}/"
+            self._optimizer.state[parameter] = {
+                name.removeprefix(prefix): tensor.clone()
+                for name, tensor in saved.tensors.items()
+                if name.startswith(prefix)
+            }
+        torch.set_rng_state(saved.tensors["rng/torch"])
+        for index in range(torch.cuda.device_count()):
+            torch.cuda.set_rng_state(saved.tensors[f"rng/cuda/{index}"], index)
+        self.standing = Standing(**saved.state["standing"])
+        self._window.restore(saved.state["window"])
+        self.journal.rewind(saved.state["rows"])
+        best = self.folder.checkpoints / "best"
+        if self.settings.load_best_model_at_end and self.standing.best_step:
+            self._best = latest_checkpoint(best)[0].tensors
+
+    def _refuse_another_run(self, saved: Checkpoint) -> None:
+        if saved.state["stage"] != self.stage:
+            raise CheckpointError(f"the checkpoint is of a {saved.state['stage']} run")
+        changed = settings_difference(
+            saved.state["settings"], self.settings.to_mapping(), free=FREE
+        )
+        if changed:
+            pairs = ", ".join(
+                f"{n} was {saved.state['settings'].get(n)!r}, now {getattr(self.settings, n)!r}"
+                for n in changed
+            )
+            raise CheckpointError(f"cannot resume with other settings: {pairs}")
+        for name, value in self._identity.items():
+            if saved.state["identity"].get(name) != value:
+                raise CheckpointError(
+                    f"cannot resume: the {name} is not what the run started with; give the same "
+                    "one, or start anew"
+                )
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def _words(self) -> str:
+        last = self.journal.last()
+        shown = ("loss", "rewards/accuracies", "objective/scores", "objective/kl")
+        return " ".join(f"{n.split('/')[-1]} {last[n]:.3g}" for n in shown if n in last)
+
+    def result(self) -> Result:
+        """Figures of the run, once its steps are over."""
+        return Result(
+            steps=self.standing.step,
+            examples=self.standing.examples,
+            tokens=self.standing.tokens,
+            train_seconds=time.perf_counter() - self._started - self._elsewhere,
+            metrics=self.journal.last(),
+            history=self.journal.history,
+        )
+
+
+def _keep(folder: Path, checkpoint: Checkpoint, *, keep: int) -> bool:
+    """Save, then prune; a full disk costs this checkpoint, not the run or the older ones."""
+    try:
+        save_checkpoint(folder, checkpoint)
+        prune(folder, keep=keep)
+    except OSError as error:
+        log.warning(
+            "the checkpoint of step %d could not be written (%s); older ones are kept and "
+            "training goes on",
+            checkpoint.step,
+            error.strerror or error,
+        )
+        return False
+    return True
+
+
+def learning_rate(settings: StageSettings, step: int, num_steps: int) -> float:
+    """Step size at optimizer step 1…num_steps: a linear warm-up, then the schedule's shape."""
+    warmup = settings.warmup_steps
+    warmup = math.ceil(warmup * num_steps) if warmup < 1 else warmup
+    if step <= warmup:
+        return settings.learning_rate * step / warmup
+    # The step after the last one would have rate 0.
+    left = (num_steps + 1 - step) / (num_steps + 1 - max(warmup, 1))
+    shape = {"constant": 1.0, "linear": left, "cosine": 0.5 * (1 + math.cos(math.pi * (1 - left)))}
+    return settings.learning_rate * shape[settings.lr_scheduler_type]

@@ -1,0 +1,168 @@
+"""Settings: contradictions, unknown keys, what YAML makes of numbers, derived sizes."""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+import yaml
+
+from palate.errors import RecipeError
+from palate.training.settings import (
+    DPOSettings,
+    PPOSettings,
+    RewardSettings,
+    SFTSettings,
+    StageSettings,
+    choices,
+)
+
+STAGES: tuple[type[StageSettings], ...] = (SFTSettings, RewardSettings, DPOSettings, PPOSettings)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_defaults_go_through_yaml_and_back(stage: type[StageSettings]) -> None:
+    settings = stage()
+    text = yaml.safe_dump(settings.to_mapping())
+    assert stage.from_mapping(yaml.safe_load(text)) == settings
+    assert all(f.metadata["help"] for f in fields(settings))
+
+
+@pytest.mark.parametrize(
+    ("stage", "values", "words"),
+    [
+        (SFTSettings, {"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
+        (SFTSettings, {"per_device_train_batch_size": -1}, "per_device_train_batch_size is -1"),
+        (SFTSettings, {"lora_dropout": 1.0}, r"must lie in \[0, 1\)"),
+        (SFTSettings, {"max_steps": 0}, "give -1 or a number above 0"),
+        (SFTSettings, {"max_steps": -2}, "max_steps is -2"),
+        (SFTSettings, {"warmup_steps": -1}, "warmup_steps is -1; it must be 0 or more"),
+        (SFTSettings, {"save_steps": -5}, "save_steps is -5"),
+        (SFTSettings, {"max_grad_norm": -1.0}, "max_grad_norm"),
+        (SFTSettings, {"early_stopping_patience": 2}, "set eval_steps too"),
+        (SFTSettings, {"load_best_model_at_end": True}, "set eval_steps too"),
+        (RewardSettings, {"label_smoothing": 0.5}, r"must lie in \[0, 0.5\)"),
+        (DPOSettings, {"beta": 0.0}, "beta is 0.0"),
+        (DPOSettings, {"label_smoothing": -0.1}, "label_smoothing is -0.1"),
+        (DPOSettings, {"loss_type": "ipo", "label_smoothing": 0.1}, "ipo loss has no noise model"),
+        (DPOSettings, {"loss_type": "hinge", "label_smoothing": 0.1}, "hinge loss has no noise"),
+        (PPOSettings, {"kl_coef": -0.1}, "kl_coef is -0.1"),
+        (PPOSettings, {"temperature": 0.0}, "temperature is 0.0"),
+        (
+            PPOSettings,
+            {"per_device_train_batch_size": 5, "num_mini_batches": 2},
+            "5 responses a rollout do not divide into num_mini_batches 2",
+        ),
+    ],
+)
+def test_contradictions_are_refused(
+    stage: type[StageSettings], values: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(RecipeError, match=words) as caught:
+        stage(**values)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "words"),
+    [
+        (SFTSettings(), "lr_scheduler_type", "one of linear, cosine, constant"),
+        (SFTSettings(), "overlong", "one of refuse, drop"),
+        (DPOSettings(), "loss_type", "one of sigmoid, ipo, hinge, robust"),
+        (PPOSettings(), "value_model", "one of shared, separate"),
+    ],
+)
+def test_words_that_are_no_choice_are_refused(
+    settings: StageSettings, name: str, words: str
+) -> None:
+    """Set past the constructor, whose types the test suite checks before the class does."""
+    object.__setattr__(settings, name, "other")
+    with pytest.raises(RecipeError, match=f"{name} is 'other'; it is {words}"):
+        settings.__post_init__()
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("learning_rat", "DPOSettings has no setting 'learning_rat'; did you mean 'learning_rate'"),
+        ("batch_size", "here it is per_device_train_batch_size"),
+        ("lr", "here it is learning_rate"),
+        ("warmup_ratio", "below 1 is a share"),
+        ("padding_free", "there is never padding"),
+        ("zzz", "it has adam_beta1, .*weight_decay"),
+    ],
+)
+def test_unknown_keys_are_errors_that_help(key: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        DPOSettings.from_mapping({key: 1})
+
+
+def test_the_hints_are_no_settings() -> None:
+    from palate.training.settings import ELSEWHERE
+
+    known = {f.name for stage in STAGES for f in fields(stage)}
+    assert not known & ELSEWHERE.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("learning_rate: 1e-5", 1e-5),  # YAML 1.1 reads this as a string
+        ("learning_rate: 0.5", 0.5),
+        ("learning_rate: 1", 1.0),
+        ("max_steps: 1e3", 1000),
+        ("max_steps: '20'", 20),
+        ("use_peft: false", False),
+        ("output_dir: here", "here"),
+    ],
+)
+def test_yaml_values_become_what_the_field_is(text: str, value: object) -> None:
+    mapping = yaml.safe_load(text)
+    (name,) = mapping
+    found = getattr(SFTSettings.from_mapping(mapping), name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("learning_rate: fast", "'fast'; it is a number"),
+        ("learning_rate: .nan", "finite number"),
+        ("learning_rate: .inf", "finite number"),
+        ("max_steps: .inf", "finite number"),
+        ("learning_rate: null", "None; it is a number"),
+        ("learning_rate: true", "True"),
+        ("max_steps: 2.5", "whole number"),
+        ("max_steps: [1]", "it is a number"),
+        ("use_peft: 1", "true or false"),
+        ("use_peft: 'yes'", "true or false"),
+        ("output_dir: 3", "it is a word"),
+        ("lr_scheduler_type: 3", "it is a word"),
+    ],
+)
+def test_values_of_another_kind_are_refused(text: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        SFTSettings.from_mapping(yaml.safe_load(text))
+
+
+def test_derived_sizes() -> None:
+    settings = SFTSettings(per_device_train_batch_size=4, gradient_accumulation_steps=2)
+    assert settings.rows_per_step == 8
+    assert [settings.num_steps(n) for n in (1, 8, 9, 80)] == [1, 1, 2, 10]
+    assert SFTSettings(num_train_epochs=2.5).num_steps(16) == 5
+    assert SFTSettings(num_train_epochs=0.01).num_steps(16) == 1
+    assert SFTSettings(max_steps=7).num_steps(1000) == 7
+
+
+def test_lora_targets() -> None:
+    assert SFTSettings().lora_targets == "all-linear"
+    assert SFTSettings(lora_target_modules="q_proj, v_proj").lora_targets == ["q_proj", "v_proj"]
+    assert SFTSettings(lora_target_modules="q_proj").lora_targets == ["q_proj"]
+
+
+def test_choices_are_the_literals() -> None:
+    assert choices(PPOSettings) == {
+        "lr_scheduler_type": ("linear", "cosine", "constant"),
+        "overlong": ("refuse", "drop"),
+        "value_model": ("shared", "separate"),
+    }
