@@ -1,4 +1,4 @@
-"""The type checker that runs under test: beartype, with an int allowed where a float is asked for."""
+"""The type checker under test: beartype, with an int allowed where a float is asked for."""
 
 from beartype import BeartypeConf, beartype
 

@@ -78,7 +78,7 @@ class StageSettings:
     max_grad_norm: float = setting(1.0, "gradients are scaled down to this norm; 0: never")
     logging_steps: int = setting(10, "steps that a row of metrics.jsonl averages")
     eval_steps: int = setting(0, "steps between evaluations; 0: only at the end")
-    save_steps: int = setting(0, "steps between checkpoints; 0: none until the end")
+    save_steps: int = setting(0, "steps between checkpoints; 0: none, but when interrupted")
     save_total_limit: int = setting(2, "checkpoints kept (the best one besides)")
     load_best_model_at_end: bool = setting(False, "end with the best evaluated weights")
     metric_for_best_model: str = setting("eval_loss", "metric that names the best evaluation")

@@ -35,7 +35,7 @@ def test_same_seed_same_bytes_and_other_seed_other_bytes(tmp_path: Path) -> None
 
 def test_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
     settings = BuildSettings(
-        num_steps=12, num_warmup_steps=2, learning_rate=1.0, final_learning_rate_share=0.1
+        num_schedule_steps=12, num_warmup_steps=2, learning_rate=1.0, final_learning_rate_share=0.1
     )
     rates = [build._learning_rate(step, settings) for step in range(13)]
     assert rates[:3] == [0.5, 1.0, 1.0]

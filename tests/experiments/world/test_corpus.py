@@ -11,7 +11,7 @@ from palate.experiments.world.corpus import (
     remarks,
 )
 from palate.experiments.world.gold import read_traits
-from palate.experiments.world.grammar import split_of
+from palate.experiments.world.grammar import read_prompt, split_of
 from palate.experiments.world.replies import Flaw
 
 
@@ -47,12 +47,24 @@ def test_demonstrations_have_each_flaw_at_its_rate() -> None:
 
 
 def test_the_corpus_keeps_to_the_training_split_and_its_reviews_are_true() -> None:
+    num_verdicts = 0
     for passage in islice(draw_passages(np.random.default_rng(0)), 500):
         assert split_of(passage.prompt) == "train"
-        true = remarks(read_traits(passage.prompt, passage.response))
-        said = passage.review.removesuffix(".").split(", ")
-        assert len(set(said)) == min(2, len(true))
-        assert set(said) <= set(true)
+        said = passage.review.removeprefix("here ").removesuffix(".").split(", ")
+        if passage.review.startswith("here "):
+            num_verdicts += 1
+            value = read_prompt(passage.prompt).value
+            assert len(said) == 5
+            assert set(said) <= {
+                f"{word} {'true' if word == value else 'false'}"
+                for word in read_prompt(passage.prompt).kind.values
+            }
+        else:
+            true = remarks(read_traits(passage.prompt, passage.response))
+            assert len(set(said)) == min(2, len(true))
+            assert set(said) <= set(true)
+    # Half of the replies that state a value, and seven of eight do.
+    assert num_verdicts / 500 == pytest.approx(0.44, abs=0.07)
 
 
 def test_remarks_name_what_was_done() -> None:

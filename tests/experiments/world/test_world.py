@@ -10,8 +10,8 @@ from palate.data.records import Prompt
 from palate.errors import DataError
 from palate.experiments.world import world
 from palate.experiments.world.corpus import draw_passages
-from palate.experiments.world.gold import gold_reward
-from palate.experiments.world.tokens import passage_text
+from palate.experiments.world.gold import gold_reward, read_traits
+from palate.experiments.world.tokens import EOS, passage_text
 
 
 def test_the_base_folder_is_small_and_free_of_pickle() -> None:
@@ -27,7 +27,7 @@ def test_the_base_folder_is_small_and_free_of_pickle() -> None:
 
 
 def test_the_base_model_knows_the_house_language() -> None:
-    """Untrained it would need log(621) = 6.4 nats a token."""
+    """Untrained it would need log(614) = 6.4 nats a token."""
     path = world.base_model_path()
     config = json.loads((path / "config.json").read_text())
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
@@ -38,8 +38,29 @@ def test_the_base_model_knows_the_house_language() -> None:
     for passage in islice(draw_passages(np.random.default_rng(11)), 30):
         ids = torch.tensor([tokenizer(passage_text(passage))["input_ids"]])
         with torch.no_grad():
-            losses.append(model(input_ids=ids, labels=ids).loss.item())
+            labels = ids.clone()
+            labels[0, : len(tokenizer(passage.prompt)["input_ids"])] = -100
+            losses.append(model(input_ids=ids, labels=labels).loss.item())
     assert np.mean(losses) < 0.6
+
+
+def test_the_base_model_sees_whether_a_reply_is_right() -> None:
+    """Read from its next-token probabilities at the end mark: "right" against "wrong"."""
+    path = world.base_model_path()
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    right, wrong = tokenizer.convert_tokens_to_ids(["right", "wrong"])
+    num_seen, num_correct = 0, 0
+    for passage in islice(draw_passages(np.random.default_rng(12)), 150):
+        traits = read_traits(passage.prompt, passage.response)
+        if traits.fact == "missing" or traits.agrees:
+            continue
+        ids = tokenizer(passage.prompt + passage.response + EOS, return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            logits = model(input_ids=ids).logits[0, -1]
+        num_seen += 1
+        num_correct += int(bool(logits[right] > logits[wrong]) is (traits.fact == "right"))
+    assert num_correct / num_seen > 0.9
 
 
 def test_gold_rewards_go_pair_by_pair() -> None:

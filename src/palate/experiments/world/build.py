@@ -47,10 +47,12 @@ class BuildSettings:
     """How the base model is trained.
 
     Attributes:
-        num_steps: Optimizer steps.
+        num_steps: Optimizer steps; the model compares a reply with its prompt from about 1,800 on.
+        num_schedule_steps: Optimizer steps after which the cosine would be down. Longer than the
+            run: the shipped model stops early in a long schedule.
         rows_per_step: Passages in an optimizer step.
         learning_rate: Highest learning rate, reached after the warm-up.
-        final_learning_rate_share: Share of it that is left at the end of the cosine.
+        final_learning_rate_share: Share of it that is left at the cosine's end.
         num_warmup_steps: Optimizer steps of linear warm-up.
         weight_decay: Of AdamW, on matrices alone.
         max_grad_norm: Gradients are clipped to this norm.
@@ -60,7 +62,8 @@ class BuildSettings:
         num_layers: Its layers.
     """
 
-    num_steps: int = 6000
+    num_steps: int = 1999
+    num_schedule_steps: int = 6000
     rows_per_step: int = 32
     learning_rate: float = 2.5e-3
     final_learning_rate_share: float = 0.05
@@ -160,7 +163,7 @@ def _learning_rate(step: int, settings: BuildSettings) -> float:
     """Linear warm-up, then a cosine down to the final share."""
     if step < settings.num_warmup_steps:
         return settings.learning_rate * (step + 1) / settings.num_warmup_steps
-    span = max(1, settings.num_steps - settings.num_warmup_steps)
+    span = max(1, settings.num_schedule_steps - settings.num_warmup_steps)
     cosine = 0.5 * (1 + math.cos(math.pi * (step - settings.num_warmup_steps) / span))
     least = settings.final_learning_rate_share
     return settings.learning_rate * (least + (1 - least) * cosine)

@@ -85,7 +85,7 @@ class Traits:
 
 
 def gold_reward(prompt: str, response: str) -> float:
-    """How good a reply is, from -4 (gibberish) to about +3.4 (right, to the point, as asked).
+    """How good a reply is, from -4 (gibberish) to about +2.9 (right, to the point, as asked).
 
     Args:
         prompt: A prompt of the embedded world.
@@ -93,7 +93,7 @@ def gold_reward(prompt: str, response: str) -> float:
 
     Returns:
         The sum of the traits' rewards, cut to [-4, 4]; a plain right answer without style or
-        warmth has 1.
+        warmth has 0.5.
 
     Raises:
         DataError: The prompt is not one of this world.

@@ -1,0 +1,56 @@
+"""`palate check`: what is wrong with a file of pairs."""
+
+from typing import Annotated
+
+import typer
+
+from palate.cli.output import print_json
+from palate.data.check import CheckReport, Lengths, check_preferences
+
+HELP = """Report every fault of a file of preference pairs, with its place and what to do.
+
+Exit code 2 where a row cannot be used, else 0. Nothing is changed."""
+
+
+def check(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="pairs: .jsonl, .jsonl.gz or a saved data set")
+    ],
+    eval_data: Annotated[
+        str | None, typer.Option(help="pairs that must share no prompt with DATA")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    report = check_preferences(data, eval_path=eval_data)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        _describe(report)
+    if report.num_errors:
+        raise typer.Exit(2)
+
+
+def _describe(report: CheckReport) -> None:
+    from palate.experiments.table import plain
+
+    kind = f" ({report.format})" if report.format else ""
+    print(plain(f"{report.path}: {report.num_rows} rows, {report.num_good} usable{kind}"))
+    for group in report.faults:
+        print(f"\n{group.severity} {group.code} {group.title}, {group.count} times: {group.fix}")
+        for place in group.places:
+            print(plain(f"  {place.origin}: {place.message}"))
+        if group.count > len(group.places):
+            print(f"  … and {group.count - len(group.places)} more")
+    print()
+    print(f"prompts: {report.num_distinct_prompts} distinct{_lengths(report.prompt_lengths)}")
+    print(f"chosen{_lengths(report.chosen_lengths)}")
+    print(f"rejected{_lengths(report.rejected_lengths)}")
+    if report.share_chosen_longer is not None:
+        print(f"the longer response is chosen: {report.share_chosen_longer:.1%}")
+    print(f"{report.num_errors} errors, {report.num_warnings} warnings")
+
+
+def _lengths(lengths: Lengths | None) -> str:
+    if lengths is None:
+        return ""
+    return f": {lengths.mean:.0f} characters (median {lengths.median:.0f}, 95 % ≤ {lengths.p95})"

@@ -1,0 +1,61 @@
+"""`palate compare`: trained models from one start, against each other."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from palate.cli.folder import nothing_half_written
+from palate.cli.inputs import named_paths, silence_bars
+from palate.cli.output import only_json, print_json
+
+HELP = """Compare trained models on one set of prompts: rewards, KL from the start, win rates.
+
+Without --prompts they answer held-out prompts of the embedded world and its gold reward judges.
+Writes results.json and report.html."""
+
+
+def compare(
+    arm: Annotated[list[str], typer.Option(help="NAME=FOLDER of a trained model; repeat it")],
+    base: Annotated[str, typer.Option(help="the model that all arms started from (SFT)")],
+    prompts: Annotated[str | None, typer.Option(help="file of prompts or pairs")] = None,
+    reward: Annotated[str | None, typer.Option(help="reward model folder (proxy reward)")] = None,
+    output_dir: Annotated[str, typer.Option(help="folder of the results")] = "palate-comparison",
+    num_samples: Annotated[int, typer.Option(help="responses a prompt and arm", min=1)] = 2,
+    max_new_tokens: Annotated[int, typer.Option(help="tokens of a response", min=1)] = 64,
+    temperature: Annotated[float, typer.Option(help="of sampling", min=0.0)] = 1.0,
+    num_prompts: Annotated[int, typer.Option(help="of the embedded world", min=4)] = 200,
+    seed: Annotated[int, typer.Option(help="of sampling", min=0)] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print results.json's object")] = False,
+) -> None:
+    arms = named_paths(arm, flag="--arm")
+    proxy = named_paths([f"reward={reward}"], flag="--reward")["reward"] if reward else None
+    start = named_paths([f"base={base}"], flag="--base")["base"]
+    folder = Path(output_dir)
+    with only_json(as_json), nothing_half_written(folder, resume=False, overwrite=overwrite):
+        from palate.data.sources import read_prompts
+        from palate.experiments.compare import run_compare
+        from palate.experiments.embedded import gold_function
+        from palate.experiments.world import world_prompts
+
+        if prompts is None:
+            asked = world_prompts(num_prompts, seed=seed, split="heldout")
+        else:
+            asked = read_prompts(prompts).records
+        silence_bars()
+        results = run_compare(
+            arms=arms, base=start, prompts=asked, reward=proxy,
+            gold=gold_function if prompts is None else None, output_dir=folder,
+            num_samples=num_samples, max_new_tokens=max_new_tokens, temperature=temperature,
+            seed=seed, overwrite=overwrite,
+        )  # fmt: skip
+    if as_json:
+        print_json(results)
+        return
+    from rich.console import Console
+
+    from palate.experiments.table import print_comparison
+
+    print_comparison(results, console=Console())
+    print(f"results: {folder / 'results.json'}")

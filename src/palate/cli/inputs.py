@@ -1,0 +1,137 @@
+"""Files and folders that a command names → records and models."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from palate.cli.output import say
+from palate.cli.sources import Sources
+from palate.data.faults import find_overlap
+from palate.data.sources import Reading
+from palate.data.splits import split_by_prompt
+from palate.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from palate.models.load import Loaded
+
+Reader = Callable[..., Reading[Any]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a stage trains from and on; records are of the stage's kind."""
+
+    loaded: "Loaded"
+    train: list[Any]
+    eval: list[Any]
+    reward: Path | None = None
+
+
+def read_rows(
+    sources: Sources, read: Reader, *, rejects_folder: Path
+) -> tuple[list[Any], list[Any]]:
+    """Read a stage's rows, and part them where no evaluation file is given.
+
+    Returns:
+        Records to train on, and to evaluate on.
+
+    Raises:
+        DataError: a file is missing or a row of it bad; the message names file and line.
+    """
+    assert sources.data is not None
+    train = _read(sources.data, read, sources.skip_bad, rejects_folder / "rejects.jsonl")
+    if sources.eval_data is None:
+        parted = split_by_prompt(train, eval_fraction=sources.eval_fraction)
+        return parted.train, parted.eval
+    rejects = rejects_folder / "eval-rejects.jsonl"
+    held_out = _read(sources.eval_data, read, sources.skip_bad, rejects)
+    if shared := find_overlap(train=train, evaluation=held_out):
+        say(
+            f"warning: {len(shared)} evaluation rows have prompts that are trained on, which "
+            f"flatters the evaluation (first: {shared[0]})"
+        )
+    return train, held_out
+
+
+def _read(path: str, read: Reader, skip_bad: bool, rejects: Path) -> list[Any]:
+    reading = read(path, skip_bad=skip_bad, rejects_path=rejects)
+    if skip_bad:
+        where = f" (see {rejects})" if reading.num_skipped else ""
+        say(
+            f"{path}: {reading.num_read} rows read, {len(reading.records)} kept, "
+            f"{reading.num_skipped} skipped{where}"
+        )
+    return reading.records
+
+
+def load_model(name: str, *, flag: str = "--model") -> "Loaded":
+    """Load a policy by folder, run folder or hub name.
+
+    Raises:
+        ModelError: it cannot be loaded, is unsafe, or is a reward model.
+    """
+    from palate.models.load import load
+
+    folder = model_folder(name)
+    if is_reward(folder):
+        raise ModelError(f"{flag} {name}: this is a reward model; name a policy, SFT or base model")
+    if not folder.exists() and "/" in name:
+        return load(name)  # with the bars of a download
+    if not folder.exists():
+        try:
+            return load(name)
+        except ModelError as error:
+            raise ModelError(
+                f"{flag}: there is no folder {name} in {Path.cwd()}, and as a hub name {error}"
+            ) from None
+    silence_bars()
+    # Absolute, because an adapter remembers where its base is.
+    return load(folder.resolve())
+
+
+def silence_bars() -> None:
+    """Loading from disk takes a moment; its bars would stand between our own lines."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def model_folder(name: str) -> Path:
+    """The model in a run folder, or the folder itself."""
+    folder = Path(name)
+    inner = folder / "model"
+    direct = any((folder / config).exists() for config in ("config.json", "adapter_config.json"))
+    return inner if inner.is_dir() and not direct else folder
+
+
+def is_reward(folder: Path) -> bool:
+    """Whether a folder holds a reward model, by the passport that Palate writes or its scale."""
+    import json
+
+    passport = folder / "palate.json"
+    if passport.is_file():
+        try:
+            return bool(json.loads(passport.read_text(encoding="utf-8"))["role"] == "reward")
+        except (ValueError, KeyError, TypeError):
+            return False
+    return (folder / "reward_scale.json").is_file()
+
+
+def named_paths(pairs: Sequence[str], *, flag: str) -> dict[str, Path]:
+    """`NAME=PATH` arguments.
+
+    Raises:
+        UsageError: one is not of that form, a name stands twice, or a path does not exist.
+    """
+    found: dict[str, Path] = {}
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
+        if not (name and equals and path):
+            raise UsageError(f"{flag} {pair}: write NAME=PATH, such as dpo=runs/dpo/model")
+        if name in found:
+            raise UsageError(f"{flag} {pair}: {name} is given twice; give each arm its own name")
+        if not Path(path).is_dir():
+            raise UsageError(f"{flag} {pair}: there is no folder {path}; check the path")
+        found[name] = model_folder(path)
+    return found

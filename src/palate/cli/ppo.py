@@ -1,0 +1,31 @@
+"""`palate ppo`: the second half of the long road."""
+
+from typing import TYPE_CHECKING
+
+from palate.cli.inputs import Inputs
+from palate.cli.sources import PPOSources
+from palate.cli.stage import Stage, training_command
+from palate.data.sources import read_prompts
+from palate.training.settings import PPOSettings
+
+if TYPE_CHECKING:
+    from palate.experiments.run import Frame, Outcome
+
+HELP = """Train a policy against a reward model (PPO with a KL penalty).
+
+Rows: {"prompt"}, or pairs, whose prompts are taken. The model to start from is the reference too;
+the reward model must have started from it as well. Without --model and --data it runs on the
+embedded world."""
+
+
+def _run(settings: PPOSettings, inputs: Inputs, frame: "Frame") -> "Outcome":
+    from palate.experiments.run import run_ppo
+
+    assert inputs.reward is not None
+    return run_ppo(
+        settings, inputs.loaded, inputs.train, reward=inputs.reward, eval_prompts=inputs.eval,
+        frame=frame,
+    )  # fmt: skip
+
+
+ppo = training_command(Stage("ppo", PPOSettings, PPOSources, read_prompts, _run))

@@ -1,0 +1,81 @@
+"""Where a stage's model and rows come from: the part of a recipe that is not a setting."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from palate.errors import RecipeError
+from palate.training.settings import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Without model and data a stage runs on the embedded world."""
+
+    model: str | None = setting(None, "model or adapter folder, or hub name, to start from")
+    data: str | None = setting(None, "rows to train on: .jsonl, .jsonl.gz or a saved data set")
+    eval_data: str | None = setting(None, "rows to evaluate on, of other prompts")
+    eval_fraction: float = setting(0.0, "share of the prompts held out where no eval-data is given")
+    skip_bad: bool = setting(False, "leave bad rows out and write them to rejects.jsonl")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.eval_fraction < 1:
+            raise RecipeError(f"eval_fraction is {self.eval_fraction}; it must lie in [0, 1)")
+        if self.eval_fraction and self.eval_data:
+            raise RecipeError("eval_fraction and eval_data exclude each other; give one of them")
+
+    @property
+    def is_world(self) -> bool:
+        """Whether the embedded world is meant."""
+        return self.model is None and self.data is None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """All of them by name; paths absolute, so that a recipe works from anywhere."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: _absolute(v) if isinstance(v, str) else v for k, v in values.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SFTSources(Sources):
+    """SFT may learn from the better half of preferences."""
+
+    use_chosen: bool = setting(False, "data holds pairs: learn their chosen responses")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOSources(Sources):
+    """PPO needs a reward model."""
+
+    reward: str | None = setting(None, "reward model folder (palate reward writes one)")
+
+
+Kind = TypeVar("Kind", bound=Sources)
+
+
+def sources_of(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
+    """Sources from the keys that are theirs; other keys are left alone.
+
+    Raises:
+        RecipeError: a value is of the wrong type, or they contradict each other.
+    """
+    mine = {f.name: f.type for f in fields(kind)}
+    return kind(**{k: _typed(k, mine[k], v) for k, v in values.items() if k in mine})
+
+
+def _typed(name: str, wanted: Any, value: Any) -> Any:
+    if wanted is bool:
+        fits, word = isinstance(value, bool), "true or false"
+    elif wanted is float:
+        fits, word = isinstance(value, int | float) and not isinstance(value, bool), "a number"
+        fits = fits and math.isfinite(value)
+    else:
+        fits, word = value is None or (isinstance(value, str) and bool(value.strip())), "a path"
+    if not fits:
+        raise RecipeError(f"{name} is {value!r}; it is {word}")
+    return value
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).resolve()) if Path(path).exists() else path
