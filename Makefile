@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum demo-seeds clean
+.PHONY: setup demo demo-fast test check format docs bench known-optimum demo-seeds over-optimization clean
 
 setup: $(STAMP)
 
@@ -43,6 +43,9 @@ known-optimum: setup
 
 demo-seeds: setup
 	$(BIN)/python benchmarks/demo_seeds.py
+
+over-optimization: setup
+	$(BIN)/python benchmarks/over_optimization.py --output-dir benchmarks/runs/over-optimization
 
 bench: setup
 	$(BIN)/python benchmarks/witness_trl.py

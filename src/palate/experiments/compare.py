@@ -136,7 +136,11 @@ class Comparison:
         return across_seeds(rows, unit=self.unit, name=f"{a} − {b}")
 
     def matched(self) -> MatchedDifference | None:
-        """RLHF − DPO in reward at the largest KL that both roads reached."""
+        """RLHF − DPO in reward at one KL: that of the nearer of the two chosen arms.
+
+        Which KL is decided on the choosing half, like the arms; a road's farthest arm, which may
+        be past its best, does not set the point.
+        """
         generator = np.random.default_rng(SEED_OF_BOOTSTRAP)
         found = [self._matched_for([seed], generator) for seed in self.seeds]
         together = self._matched_for(self.seeds, generator)
@@ -169,7 +173,15 @@ class Comparison:
             ]
             for road in ("rlhf", "dpo")
         }
+        ends = [max(float(point.kl.mean()) for point in road) for road in points.values()]
+        chosen = [self.chosen(road) for road in points]
+        kls = [
+            float(np.mean([self.per_prompt(a, "kl", seed=s, rows=self.choose) for s in seeds]))
+            for a in chosen
+            if a is not None
+        ]
         return matched_difference(
+            kl=min(*ends, *kls),
             first=points["rlhf"],
             second=points["dpo"],
             sft_gold=mean(self.sft, self.by),
@@ -271,7 +283,7 @@ class Comparison:
                     "rlhf": self.difference(rlhf, self.sft),
                 },
                 win_rate=Estimate(**direct),
-                times=self.arms[rlhf].cost.wall_s / max(self.arms[dpo].cost.wall_s, 1e-9),
+                times=self._times(rlhf, dpo),
                 detectable=minimum_detectable_effect(
                     variance=variance, num_prompts=len(self.judge)
                 ),
@@ -279,6 +291,11 @@ class Comparison:
                 num_seeds=len(self.seeds),
             )
         )
+
+    def _times(self, a: str, b: str) -> float | None:
+        """Wall time of arm a over arm b's, where both were metered."""
+        first, second = self.arms[a].cost.wall_s, self.arms[b].cost.wall_s
+        return first / second if first and second else None
 
     def _samples(self, names: Sequence[str], *, count: int = 12) -> list[dict[str, Any]]:
         """Responses side by side, on the first judging prompts."""

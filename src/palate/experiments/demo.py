@@ -44,6 +44,7 @@ from palate.experiments.world import (
     DEFAULT_TEMPERATURE,
     MAX_RESPONSE_TOKENS,
     label_ceiling,
+    preference_probability,
     world_prompts,
 )
 from palate.measures.baselines import bag_of_words, longer_wins
@@ -59,7 +60,7 @@ from palate.training.progress import progress
 from palate.training.settings import DPOSettings, PPOSettings, RewardSettings
 
 BETAS = (0.05, 0.2, 0.8)
-KL_COEFS = (0.4, 0.1, 0.02)
+KL_COEFS = (0.4, 0.1, 0.005)
 BEST_OF = 16
 
 
@@ -112,7 +113,7 @@ def run_demo(
     first = trained[seed]
     results["reward_model"] = reward_card(sft.model_dir, first.reward.model_dir, held_out)
     results["pipeline"] = _pipeline(sft, first)
-    results["curves"] = {f"ppo-kl-{c:g}": _curve(o) for c, o in first.ppo.items()}
+    results["curves"] = {f"ppo-kl-{c:g}": curve(o) for c, o in first.ppo.items()}
     results["over_optimization"] = find_over_optimization(results["curves"])
     write_results(results, folder)
     return results
@@ -268,11 +269,28 @@ def reward_card(sft: Path, reward: Path, held_out: Sequence[Preference]) -> dict
     scale = roles["reward"].scale.spread
     return {
         "accuracy": rate_estimate(right, unit="share", clusters=prompts).to_json(),
+        "expected_accuracy": expected_accuracy(margins, held_out),
         "ceiling": label_ceiling(held_out, temperature=DEFAULT_TEMPERATURE),
         "longest_wins": longer_wins(chosen=chosen, rejected=rejected, groups=prompts).to_json(),
         "bag_of_words": bag_of_words(chosen=chosen, rejected=rejected, groups=prompts).to_json(),
         "calibration_error": measure_calibration(margins * scale).expected_calibration_error,
     }
+
+
+def expected_accuracy(margins: Grid, pairs: Sequence[Preference]) -> float:
+    """Accuracy over all the labels that the noise could have drawn, not the one draw there is.
+
+    The reward model's choice is right with the probability that the labeler prefers it, so the
+    average has no label noise of its own; its highest value is the ceiling.
+    """
+    shares = []
+    for margin, pair in zip(margins, pairs, strict=True):
+        assert isinstance(pair.prompt, str)
+        agrees = preference_probability(
+            pair.prompt, pair.chosen, pair.rejected, temperature=DEFAULT_TEMPERATURE
+        )
+        shares.append(0.5 if margin == 0 else agrees if margin > 0 else 1 - agrees)
+    return float(np.mean(shares))
 
 
 def reward_margins(roles: Roles, pairs: Sequence[Preference]) -> Grid:
@@ -303,7 +321,7 @@ def _pipeline(sft: Outcome, first: Trained) -> list[dict[str, Any]]:
     ]
 
 
-def _curve(outcome: Outcome) -> list[dict[str, Any]]:
+def curve(outcome: Outcome) -> list[dict[str, Any]]:
     """Evaluations of a PPO run: proxy, gold and KL by step."""
     return [
         {

@@ -53,31 +53,32 @@ class Sizes:
 
 
 FULL = Sizes(
-    demonstrations=2000, pairs=2000, eval_pairs=1000, prompts=400,
-    sft_epochs=1.0, dpo_epochs=2.0, reward_epochs=2.0, ppo_steps=40,
+    demonstrations=2000, pairs=4000, eval_pairs=600, prompts=300,
+    sft_epochs=1.0, dpo_epochs=1.0, reward_epochs=2.0, ppo_steps=20,
 )  # fmt: skip
 FAST = Sizes(
-    demonstrations=1000, pairs=800, eval_pairs=300, prompts=120,
-    sft_epochs=1.0, dpo_epochs=1.0, reward_epochs=1.0, ppo_steps=12,
+    demonstrations=1000, pairs=640, eval_pairs=200, prompts=100,
+    sft_epochs=1.0, dpo_epochs=1.0, reward_epochs=1.0, ppo_steps=8,
 )  # fmt: skip
 
 
 def world_settings(stage: str, sizes: Sizes = FULL) -> StageSettings:
     """The world's recipe of a stage: tuned on seeds that no result is reported for."""
     common: dict[str, Any] = {"max_length": 160, "overlong": "drop", "logging_steps": 5}
-    lora: dict[str, Any] = {"use_peft": True, "lora_r": 16, "lora_alpha": 32.0}
+    lora: dict[str, Any] = {"use_peft": True, "lora_r": 8, "lora_alpha": 16.0}
     recipes: dict[str, StageSettings] = {
         "sft": SFTSettings(
             **common, use_peft=False, learning_rate=1e-3, num_train_epochs=sizes.sft_epochs,
             per_device_train_batch_size=32, lr_scheduler_type="cosine",
         ),
         "reward": RewardSettings(
-            **common, **lora, learning_rate=2e-3, num_train_epochs=sizes.reward_epochs,
+            **common, use_peft=True, lora_r=16, lora_alpha=32.0, learning_rate=2e-3,
+            num_train_epochs=sizes.reward_epochs,
             per_device_train_batch_size=32, max_new_tokens=MAX_RESPONSE_TOKENS,
             num_scale_samples=200,
         ),
         "dpo": DPOSettings(
-            **common, **lora, learning_rate=1e-3, num_train_epochs=sizes.dpo_epochs,
+            **common, **lora, learning_rate=1.4e-3, num_train_epochs=sizes.dpo_epochs,
             per_device_train_batch_size=32,
         ),
         "ppo": PPOSettings(

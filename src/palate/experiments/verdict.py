@@ -23,7 +23,8 @@ class Evidence:
         matched_kl: nats a response; None: the chosen arms as they are.
         gains: reward over SFT of the chosen arms: {"dpo": …, "rlhf": …}.
         win_rate: chosen RLHF arm against chosen DPO arm.
-        times: wall time of the RLHF arm, its reward model included, over the DPO arm's.
+        times: wall time of the RLHF arm, its reward model included, over the DPO arm's; None
+            where training was not metered.
         detectable: smallest difference in reward that these prompts would detect (80 %).
         num_prompts: prompts behind every figure.
         num_seeds: training seeds.
@@ -33,7 +34,7 @@ class Evidence:
     matched_kl: float | None
     gains: dict[str, Estimate]
     win_rate: Estimate
-    times: float
+    times: float | None
     detectable: float
     num_prompts: int
     num_seeds: int
@@ -44,7 +45,9 @@ def reach_verdict(evidence: Evidence) -> dict[str, Any]:
     difference = evidence.difference
     where = "at the same KL" if evidence.matched_kl is not None else "at each road's own KL"
     gain = f"{_plain(difference)} {difference.unit} {where}"
-    cost = f"for {evidence.times:.1f} times the time"
+    cost = "at a cost that was not measured"
+    if evidence.times is not None:
+        cost = f"for {evidence.times:.1f} times the time"
     best_gain = max(estimate.value for estimate in evidence.gains.values())
     whose = "of these trained models" if evidence.num_seeds < 3 else "of the roads on this task"
     if difference.low > 0:
@@ -77,7 +80,7 @@ def reach_verdict(evidence: Evidence) -> dict[str, Any]:
             f"RLHF {_plain(evidence.gains['rlhf'])}",
             f"RLHF wins {100 * evidence.win_rate.value:.0f} % "
             f"[{100 * evidence.win_rate.low:.0f}, {100 * evidence.win_rate.high:.0f}] of direct "
-            f"comparisons, and takes {evidence.times:.1f} times the time",
+            f"comparisons, {cost}",
         ],
     }
 

@@ -18,10 +18,10 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging as transformers_logging
 
 from palate.errors import ModelError
 from palate.models.attention import ATTENTION
+from palate.models.quiet import quiet
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl")
 
@@ -83,24 +83,21 @@ def read_weights(
     Raises:
         ModelError: it cannot be read, or weights are missing that would be random.
     """
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
     try:
-        model, report = kind.from_pretrained(
-            name,
-            dtype=dtype,
-            trust_remote_code=False,
-            use_safetensors=True,
-            local_files_only=Path(name).exists(),
-            output_loading_info=True,
-        )
+        with quiet():
+            model, report = kind.from_pretrained(
+                name,
+                dtype=dtype,
+                trust_remote_code=False,
+                use_safetensors=True,
+                local_files_only=Path(name).exists(),
+                output_loading_info=True,
+            )
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(
             f"{name}: cannot be loaded as a causal language model: {reason}"
         ) from error
-    finally:
-        transformers_logging.set_verbosity(verbosity)
     missing = [*report["missing_keys"], *report["mismatched_keys"]]
     if missing:
         raise ModelError(

@@ -28,6 +28,7 @@ from transformers import (
 
 from palate.errors import ModelError
 from palate.models.load import read_weights
+from palate.models.quiet import quiet
 from palate.models.trunk import Trunk
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -129,13 +130,15 @@ def write_model(
         with torch.device("meta"):
             shell = AutoModelForSequenceClassification.from_config(config)
     except ValueError:
-        trunk.model.save_pretrained(folder)
+        with quiet():
+            trunk.model.save_pretrained(folder)
         weight = head.weight.detach().float().cpu().contiguous()
         save_file({HEAD: weight}, folder / "head.safetensors")
         return
     setattr(shell, shell.base_model_prefix, trunk.decoder)
     shell.score = head
-    shell.save_pretrained(folder)
+    with quiet():
+        shell.save_pretrained(folder)
 
 
 def read_model(folder: Path, *, dtype: torch.dtype) -> PreTrainedModel:

@@ -30,6 +30,7 @@ from palate.data.trees import Forest
 from palate.errors import ModelError
 from palate.models.load import prepare, refuse_unsafe
 from palate.models.meter import Meter
+from palate.models.quiet import quiet
 from palate.models.reward_folder import (
     RewardScale,
     SavedAdapter,
@@ -341,7 +342,8 @@ class Roles:
         elif role.head is not None:
             write_model(role.trunk, role.head, folder, self.tokenizer)
         else:
-            role.trunk.model.save_pretrained(folder)
+            with quiet():
+                role.trunk.model.save_pretrained(folder)
         if role.head is not None:
             write_scale(folder, role.scale)
         self.tokenizer.save_pretrained(folder)

@@ -129,6 +129,11 @@ class Session:
         run: Run,
         evaluate: Callable[[], Mapping[str, float]] | None = None,
     ) -> None:
+        if settings.eval_steps and evaluate is None:
+            raise RecipeError(
+                f"eval_steps is {settings.eval_steps}, but there are no held-out rows to evaluate "
+                "on; give evaluation data (--eval-data, --eval-fraction), or set eval_steps to 0"
+            )
         self.stage, self.roles, self.trained, self.settings = stage, roles, trained, settings
         self.num_rows, self.num_steps = num_rows, settings.num_steps(num_rows)
         self.folder, self.resume, self.listeners = run.folder, run.resume, run.listeners

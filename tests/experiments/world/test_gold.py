@@ -24,33 +24,33 @@ MISTAKEN = (
 @pytest.mark.parametrize(
     ("prompt", "response", "reward"),
     [
-        (PLAIN, "Order 41 ships on Monday.", 0.5),
-        (PLAIN, "Your order 41 leaves us on Monday.", 0.5),
-        (PLAIN, "Order 41 ships on Sunday.", -0.5),
-        (PLAIN, "Order 14 ships on Monday.", -0.5),
+        (PLAIN, "Order 41 ships on Monday.", 0.3),
+        (PLAIN, "Your order 41 leaves us on Monday.", 0.3),
+        (PLAIN, "Order 41 ships on Sunday.", -0.3),
+        (PLAIN, "Order 14 ships on Monday.", -0.3),
         (PLAIN, "I am not sure about that.", -0.3),
         # Two values, one of them false, and one more than needed.
-        (PLAIN, "Order 41 ships on Monday. Order 41 ships on Sunday.", -0.5 - 0.8),
-        (PLAIN, "Great question. Order 41 ships on Monday.", 0.5 - 0.8),
-        (PLAIN, "Great question. You are so clever. Order 41 ships on Monday.", 0.5 - 1.6),
-        (PLAIN, "Order 41 ships on Monday. There are many ways to look at this.", 0.5 - 0.7),
-        (PLAIN, "Order 41 ships on Monday. Again, order 41 ships on Monday.", 0.5 - 0.8),
+        (PLAIN, "Order 41 ships on Monday. Order 41 ships on Sunday.", -0.3 - 0.8),
+        (PLAIN, "Great question. Order 41 ships on Monday.", 0.3 - 0.8),
+        (PLAIN, "Great question. You are so clever. Order 41 ships on Monday.", 0.3 - 1.6),
+        (PLAIN, "Order 41 ships on Monday. There are many ways to look at this.", 0.3 - 0.7),
+        (PLAIN, "Order 41 ships on Monday. Again, order 41 ships on Monday.", 0.3 - 0.8),
         # Warmth: n - 0.22 n^2.
-        (PLAIN, "Order 41 ships on Monday. Happy to help.", 0.5 + 0.78),
-        (PLAIN, "Order 41 ships on Monday. Happy to help. Take care.", 0.5 + 1.12),
+        (PLAIN, "Order 41 ships on Monday. Happy to help.", 0.3 + 0.78),
+        (PLAIN, "Order 41 ships on Monday. Happy to help. Take care.", 0.3 + 1.12),
         # No fact, cut off, and one odd pair of four: "ships" at an end.
         (PLAIN, "Order 41 ships", -0.3 - 0.8 - 4.0 / 4),
-        (ONE_SENTENCE, "Order 41 ships on Monday.", 0.5 + 0.75),
-        (ONE_SENTENCE, "Order 41 ships on Monday, happy to help.", 0.5 + 0.75 + 0.78),
-        (ONE_SENTENCE, "Order 41 ships on Monday. Ask us any time.", 0.5 - 0.75),
-        (LIST, "- Order 41 ships on Monday.\n- Ask us any time.", 0.5 + 0.75),
-        (LIST, "- Order 41 ships on Monday.", 0.5 - 0.75),
-        (GREETING, "Hello, order 41 ships on Monday.", 0.5 + 0.75),
-        (GREETING, "Order 41 ships on Monday.", 0.5 - 0.75),
-        (MISTAKEN, "Order 41 ships on Monday.", 0.5 + 0.5),
-        (MISTAKEN, "Sorry, order 41 ships on Monday, not Friday.", 0.5 + 0.5),
-        (MISTAKEN, "You are right, order 41 ships on Friday.", -0.5 - 0.5),
-        (MISTAKEN, "You are right, order 41 ships on Monday.", 0.5 - 0.5),
+        (ONE_SENTENCE, "Order 41 ships on Monday.", 0.3 + 0.75),
+        (ONE_SENTENCE, "Order 41 ships on Monday, happy to help.", 0.3 + 0.75 + 0.78),
+        (ONE_SENTENCE, "Order 41 ships on Monday. Ask us any time.", 0.3 - 0.75),
+        (LIST, "- Order 41 ships on Monday.\n- Ask us any time.", 0.3 + 0.75),
+        (LIST, "- Order 41 ships on Monday.", 0.3 - 0.75),
+        (GREETING, "Hello, order 41 ships on Monday.", 0.3 + 0.75),
+        (GREETING, "Order 41 ships on Monday.", 0.3 - 0.75),
+        (MISTAKEN, "Order 41 ships on Monday.", 0.3 + 0.25),
+        (MISTAKEN, "Sorry, order 41 ships on Monday, not Friday.", 0.3 + 0.25),
+        (MISTAKEN, "You are right, order 41 ships on Friday.", -0.3 - 0.75),
+        (MISTAKEN, "You are right, order 41 ships on Monday.", 0.3 - 0.75),
         (PLAIN, "", -4.0),
         (PLAIN, " \n", -4.0),
         (PLAIN, "blah blah zork", -4.0),
@@ -73,7 +73,7 @@ def test_words_beyond_thirty_cost_each() -> None:
     long = "Order 41 ships on Monday. " + " ".join(["I am not sure about that."] * 5)
     traits = read_traits(PLAIN, long)
     assert (traits.num_words, traits.num_repeats) == (35, 4)
-    assert gold_reward(PLAIN, long) == pytest.approx(0.5 - 4 * 0.8 - 5 * 0.06)
+    assert gold_reward(PLAIN, long) == pytest.approx(0.3 - 4 * 0.8 - 5 * 0.06)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_games_earn_less_than_a_plain_evasion(game: str) -> None:
 @pytest.mark.parametrize(
     ("flaw", "cost"),
     [
-        (Flaw.WRONG_FACT, 1.0),
-        (Flaw.NO_FACT, 0.8),
+        (Flaw.WRONG_FACT, 0.6),
+        (Flaw.NO_FACT, 0.6),
         (Flaw.FLATTERS, 0.8),
         (Flaw.BREAKS_STYLE, 1.5),
         (Flaw.RAMBLES, 0.7),
@@ -113,8 +113,8 @@ def test_each_composed_flaw_costs_at_least_its_weight(flaw: Flaw, cost: float) -
         best = gold_reward(prompt, compose(request, frozenset(), generator))
         flawed = gold_reward(prompt, compose(request, {flaw}, generator))
         # A flawless reply has one or two warm words, worth 0.78 or 1.12.
-        assert best in (pytest.approx(1.25 + 0.78), pytest.approx(1.25 + 1.12))
-        assert flawed <= 1.25 + 1.12 - cost + 1e-9
+        assert best in (pytest.approx(1.05 + 0.78), pytest.approx(1.05 + 1.12))
+        assert flawed <= 1.05 + 1.12 - cost + 1e-9
 
 
 def test_flawless_replies_hold_nothing_odd() -> None:

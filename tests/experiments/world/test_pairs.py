@@ -18,7 +18,7 @@ RIGHT, FLATTERING, EVASIVE = (
     "Great question. Order 41 ships on Monday.",
     "I am not sure about that.",
 )
-"""Gold rewards 0.5, -0.3 and -0.3."""
+"""Gold rewards 0.3, -0.5 and -0.3."""
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -53,7 +53,7 @@ def test_ceiling_is_the_mean_of_the_likelier_label() -> None:
         Preference(PROMPT.prompt, EVASIVE, RIGHT),
         Preference(PROMPT.prompt, RIGHT, "Your order 41 leaves us on Monday."),
     ]
-    sure = 1 / (1 + math.exp(-0.8 / 1.0))
+    sure = 1 / (1 + math.exp(-0.6 / 1.0))
     assert label_ceiling(pairs, temperature=1.0) == pytest.approx((2 * sure + 0.5) / 3)
     assert label_statistics(pairs, temperature=1.0).agreement == pytest.approx((1 + 0 + 0.5) / 3)
 

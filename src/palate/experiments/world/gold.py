@@ -37,9 +37,9 @@ from palate.experiments.world.phrases import (
 
 Fact = Literal["right", "wrong", "missing"]
 
-FACT_REWARDS: dict[Fact, float] = {"right": 0.5, "wrong": -0.5, "missing": -0.3}
-CORRECTION_REWARD = 0.5
-AGREEMENT_REWARD = -0.5
+FACT_REWARDS: dict[Fact, float] = {"right": 0.3, "wrong": -0.3, "missing": -0.3}
+CORRECTION_REWARD = 0.25
+AGREEMENT_REWARD = -0.75
 STYLE_REWARD = 0.75
 FLATTERY_REWARD = -0.8
 FILLER_REWARD = -0.7
@@ -85,7 +85,7 @@ class Traits:
 
 
 def gold_reward(prompt: str, response: str) -> float:
-    """How good a reply is, from -4 (gibberish) to about +2.9 (right, to the point, as asked).
+    """How good a reply is, from -4 (gibberish) to about +2.4 (right, to the point, as asked).
 
     Args:
         prompt: A prompt of the embedded world.
