@@ -9,8 +9,8 @@ For every seed (each with an SFT model, pairs and prompts of its own) all of thi
                    best of 16
     beats SFT      the middle arm of each road (by β, by KL coefficient) is above SFT in gold
                    reward, the interval of the difference leaving 0 out
-    reward model   its held-out accuracy (expected over label noise) is at least 0.5 + 0.9·(ceiling − 0.5), and above what
-                   "longest wins" reaches
+    reward model   its held-out accuracy, expected over the label noise, is at least
+                   0.5 + 0.9·(ceiling − 0.5), and above what "longest wins" reaches
 
 Prints a table and exits with 1 where something does not hold.
 """

@@ -59,3 +59,8 @@ def test_without_overlap_nothing_is_claimed_at_the_same_kl() -> None:
 def test_undecided_says_what_could_have_been_seen() -> None:
     verdict = reach_verdict(replace(EVIDENCE, difference=estimate(0.1, -0.2, 0.4)))
     assert "0.11 would have been seen" in verdict["sentence"]
+
+
+def test_a_cost_that_was_not_measured_is_not_a_number() -> None:
+    sentence = reach_verdict(replace(EVIDENCE, times=None))["sentence"]
+    assert "at a cost that was not measured" in sentence

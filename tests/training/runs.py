@@ -1,6 +1,7 @@
 """One small run of each stage, for the tests of what all loops share."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from tests import tiny
@@ -92,6 +93,8 @@ def train(
     """Run a stage's loop."""
     rows = rows_of(stage) if rows is None else rows
     held_out = rows_of(stage, 3, seed=1) if evaluate else []
+    if not evaluate:
+        settings = replace(settings, eval_steps=0)
     if stage == "sft":
         assert isinstance(settings, SFTSettings)
         return train_sft(roles, rows, settings, eval_demonstrations=held_out, run=run)

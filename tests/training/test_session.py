@@ -37,6 +37,7 @@ from palate.training.folder import RunFolder
 from palate.training.journal import read_metrics
 from palate.training.session import Run, Session, learning_rate
 from palate.training.settings import SFTSettings, StageSettings
+from palate.training.sft import train_sft
 
 
 def _weights(stage: str, roles: Roles) -> dict[str, Tensor]:
@@ -490,3 +491,8 @@ def test_the_log_has_what_was_promised(tmp_path: Path) -> None:
     assert logged[1]["epoch"] == pytest.approx(4 / 3)
     assert result.tokens == logged[1]["num_tokens"]
     assert result.train_seconds > 0
+
+
+def test_evaluation_without_held_out_rows_is_refused() -> None:
+    with pytest.raises(RecipeError, match="eval_steps is 2, but there are no held-out rows"):
+        train_sft(start("sft"), rows_of("sft"), SFTSettings(eval_steps=2))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from palate.cli.folder import nothing_half_written
-from palate.cli.inputs import named_paths, silence_bars
+from palate.cli.inputs import named_paths
 from palate.cli.output import only_json, print_json
 
 HELP = """Compare trained models on one set of prompts: rewards, KL from the start, win rates.
@@ -43,7 +43,6 @@ def compare(
             asked = world_prompts(num_prompts, seed=seed, split="heldout")
         else:
             asked = read_prompts(prompts).records
-        silence_bars()
         results = run_compare(
             arms=arms, base=start, prompts=asked, reward=proxy,
             gold=gold_function if prompts is None else None, output_dir=folder,

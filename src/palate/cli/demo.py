@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from palate.cli.folder import not_resumable, nothing_half_written
-from palate.cli.inputs import silence_bars
 from palate.cli.output import only_json, print_json
 
 HELP = """Train by DPO and by RLHF from one SFT model and one set of pairs, and compare them.
@@ -27,7 +26,6 @@ def demo(
     with only_json(as_json), nothing_half_written(folder, resume=False, overwrite=overwrite):
         from palate.experiments.demo import run_demo
 
-        silence_bars()
         with not_resumable("the demo ran"):
             results = run_demo(
                 output_dir=output_dir, seed=seed, seeds=seeds, fast=fast, overwrite=overwrite

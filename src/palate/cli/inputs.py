@@ -85,16 +85,8 @@ def load_model(name: str, *, flag: str = "--model") -> "Loaded":
             raise ModelError(
                 f"{flag}: there is no folder {name} in {Path.cwd()}, and as a hub name {error}"
             ) from None
-    silence_bars()
     # Absolute, because an adapter remembers where its base is.
     return load(folder.resolve())
-
-
-def silence_bars() -> None:
-    """Loading from disk takes a moment; its bars would stand between our own lines."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
 
 
 def model_folder(name: str) -> Path:

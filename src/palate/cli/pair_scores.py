@@ -15,7 +15,6 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedModel
 
 from palate.cli.answers import as_policy
-from palate.cli.inputs import silence_bars
 from palate.data.grow import preference_trees
 from palate.data.records import Preference, prompt_key
 from palate.data.render import Overlong, Renderer
@@ -99,7 +98,6 @@ def reward_scorer(folder: Path) -> Scorer:
         ModelError: the folder is unsafe, or no reward model.
     """
     refuse_unsafe(folder)
-    silence_bars()
     if (folder / "adapter_config.json").exists():
         loaded = load(folder)
         roles = Roles(_placed(loaded.model), loaded.tokenizer)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from palate.cli.folder import forget_unfinished, not_resumable, nothing_half_written
-from palate.cli.inputs import Inputs, Reader, load_model, model_folder, read_rows, silence_bars
+from palate.cli.inputs import Inputs, Reader, load_model, model_folder, read_rows
 from palate.cli.options import RUN_SWITCHES, Command, kebab, with_options
 from palate.cli.output import only_json, print_json, say
 from palate.cli.recipe import STAGE, Recipe, check_keys, read_recipe, resolve, whence
@@ -121,7 +121,6 @@ def _find_inputs(stage: Stage, sources: Sources, settings: StageSettings, folder
             )
         refuse_unsafe(reward)
     if sources.is_world:
-        silence_bars()
         say(f"{stage.name}: on the embedded world (give --model and --data for your own)")
         world = folder / f"world-seed-{settings.seed}"
         forget_unfinished(world)
