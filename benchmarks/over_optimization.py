@@ -3,8 +3,8 @@
     python benchmarks/over_optimization.py --output-dir benchmarks/runs/over-optimization
 
 A reward model trained on few pairs, PPO by recipes/over-optimization.yaml (a weak KL coefficient),
-and the gold reward watched beside the proxy. Prints the curve and writes report.html with its plot
-and over-optimization.svg. Exits with 1 where gold does not fall.
+and the gold reward watched beside the proxy. Prints the curve and writes its plot,
+over-optimization.svg. Exits with 1 where gold does not fall.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main() -> int:
     """Run it; the exit code says whether over-optimization was seen."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output-dir", type=Path, required=True)
-    parser.add_argument("--pairs", type=int, default=300)
+    parser.add_argument("--pairs", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     frame = Frame(overwrite=True)
