@@ -137,3 +137,21 @@ def test_nothing_to_judge_by_is_refused(tmp_path: Path) -> None:
         run_compare(
             arms={}, base=tmp_path, prompts=PROMPTS, reward=None, gold=None, output_dir=tmp_path
         )
+
+
+def test_win_rate_is_of_responses_not_of_means() -> None:
+    """Samples 3 and 0 against 1 and 1 win half of the time, though their mean is higher."""
+    found = comparison(ppo_gain=1.0)
+    for name, row in (("ppo", [3.0, 0.0]), ("dpo-weak", [1.0, 1.0])):
+        gold = found.measured[name][0].gold
+        assert gold is not None
+        gold[:] = row
+    assert found.head_to_head("ppo", "dpo-weak")["win_rate"]["value"] == pytest.approx(0.5)
+
+
+def test_no_arm_may_take_the_starts_name(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be named sft"):
+        run_compare(
+            arms={"sft": tmp_path}, base=tmp_path, prompts=PROMPTS, reward=tmp_path, gold=None,
+            output_dir=tmp_path,
+        )  # fmt: skip

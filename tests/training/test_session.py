@@ -319,7 +319,9 @@ def test_the_best_may_be_the_highest() -> None:
 
 
 def test_a_best_metric_that_no_evaluation_gives_is_refused() -> None:
-    settings = settings_of("ppo", eval_steps=1, load_best_model_at_end=True)
+    settings = settings_of(
+        "ppo", eval_steps=1, load_best_model_at_end=True, metric_for_best_model="eval_loss"
+    )
     with pytest.raises(RecipeError, match=r"'eval_loss', which ppo's .*eval_objective/kl"):
         train("ppo", start("ppo"), settings)
 

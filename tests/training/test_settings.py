@@ -50,7 +50,7 @@ def test_defaults_go_through_yaml_and_back(stage: type[StageSettings]) -> None:
         (
             PPOSettings,
             {"per_device_train_batch_size": 5, "num_mini_batches": 2},
-            "5 responses a rollout do not divide into num_mini_batches 2",
+            "5 prompts a rollout do not divide into num_mini_batches 2",
         ),
     ],
 )

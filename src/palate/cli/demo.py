@@ -18,7 +18,7 @@ def demo(
     output_dir: Annotated[str, typer.Option(help="folder of runs and report")] = "palate-demo",
     seed: Annotated[int, typer.Option(help="of everything", min=0)] = 0,
     seeds: Annotated[int, typer.Option(help="runs of each arm, SEED and on", min=1)] = 1,
-    fast: Annotated[bool, typer.Option("--fast", help="smaller: for a look, no verdict")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="smaller: for a look")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print results.json's object")] = False,
 ) -> None:

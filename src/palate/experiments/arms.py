@@ -86,8 +86,8 @@ class Measured:
     gold: Grid | None
     proxy: Grid | None
     kl: Grid
-    kl_k1: Grid
-    kl_k3: Grid
+    kl_k1: Grid | None
+    kl_k3: Grid | None
     length: Grid
     stopped: Grid
 
@@ -226,8 +226,8 @@ def best_of_n(measured: Measured, *, select: Grid, n: int) -> Measured:
         gold=take(measured.gold) if measured.gold is not None else None,
         proxy=take(measured.proxy) if measured.proxy is not None else None,
         kl=bound,
-        kl_k1=bound,
-        kl_k3=bound,
+        kl_k1=None,
+        kl_k3=None,
         length=take(measured.length),
         stopped=take(measured.stopped),
     )

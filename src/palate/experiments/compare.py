@@ -108,15 +108,9 @@ class Comparison:
 
     def head_to_head(self, a: str, b: str) -> dict[str, Any]:
         """Win rate and difference of two arms on the judging half."""
-        pairs = [
-            (
-                self.per_prompt(a, self.by, seed=seed, rows=self.judge),
-                self.per_prompt(b, self.by, seed=seed, rows=self.judge),
-            )
-            for seed in self.seeds
-        ]
-        first, second = (np.mean([p[side] for p in pairs], axis=0) for side in (0, 1))
-        wins = win_rate(first=first, second=second, name=f"{a} against {b}")
+        wins = win_rate(
+            first=self._samples_of(a), second=self._samples_of(b), name=f"{a} against {b}"
+        )
         return {
             "a": a,
             "b": b,
@@ -125,6 +119,11 @@ class Comparison:
             "p_value": wins.p_value,
             "minimum_detectable_effect": wins.minimum_detectable_effect,
         }
+
+    def _samples_of(self, arm: str) -> list[Grid]:
+        """Reward of every sample of every seed, by judging prompt: responses meet responses."""
+        values = [getattr(one, self.by)[self.judge] for one in self.measured[arm].values()]
+        return list(np.concatenate(values, axis=1))
 
     def difference(self, a: str, b: str) -> Estimate:
         """Mean of a − b on the judging half, paired by prompt, over seeds."""
@@ -371,6 +370,8 @@ def run_compare(
     Raises:
         UsageError: nothing to judge by, too few prompts, or results are there already.
     """
+    if "sft" in arms:
+        raise UsageError("an arm cannot be named sft: that is the common start (--base)")
     if reward is None and gold is None:
         raise UsageError("nothing to judge by: give --reward, a reward model's folder")
     if len(prompts) < 4:

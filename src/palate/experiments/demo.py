@@ -5,6 +5,7 @@ base → SFT ─┬─ pairs ─┬─ DPO at three β ────────�
             └───────────────────────────────────────────┘
 """
 
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -62,6 +63,7 @@ from palate.training.settings import DPOSettings, PPOSettings, RewardSettings
 BETAS = (0.05, 0.2, 0.8)
 KL_COEFS = (0.4, 0.1, 0.005)
 BEST_OF = 16
+OWN_RUNS = re.compile(r"sft|(dpo-beta-[0-9.]+|ppo-kl-[0-9.]+|reward)-seed-[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,10 @@ def _fresh(folder: Path, *, overwrite: bool) -> Path:
                 f"{folder}: holds a demo already; choose another --output-dir, or replace it with "
                 "--overwrite"
             )
-        for name in ("sft", "reward", "dpo", "ppo"):
-            for path in folder.glob(f"{name}*"):
+        for name in ("results.json", "report.html"):
+            (folder / name).unlink(missing_ok=True)
+        for path in folder.iterdir():
+            if path.is_dir() and OWN_RUNS.fullmatch(path.name):
                 shutil.rmtree(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -253,7 +257,10 @@ def _best_of_n(
             roles, prompts, many, gold=gold_function, advance=lambda count: advance(count, "")
         )
     assert measured.gold is not None
-    arm = Arm(name, "best_of_n", "yardstick", f"best of {BEST_OF} by gold", {seed: None})
+    arm = Arm(
+        name, "best_of_n", "yardstick", f"best of {BEST_OF} by gold", {seed: None},
+        settings={"n": BEST_OF, "kl": "upper bound, log n - (n - 1) / n"},
+    )  # fmt: skip
     return arm, {seed: best_of_n(measured, select=measured.gold, n=BEST_OF)}
 
 

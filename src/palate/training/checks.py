@@ -83,5 +83,7 @@ def check_gradients(roles: Roles, trained: tuple[str, ...]) -> GradientReport:
             if id(parameter) not in mine and parameter.grad is not None:
                 raise GateError(f"a frozen tensor has a gradient: {key}")
     if unreached:
-        log.warning("no token reached %d trainable tensors: %s", len(unreached), unreached[0])
+        log.warning(
+            "no token reached %d trainable tensors: %s", len(unreached), ", ".join(unreached[:8])
+        )
     return GradientReport(norms, tuple(unreached))

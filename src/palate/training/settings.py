@@ -19,6 +19,7 @@ LossType = Literal["sigmoid", "ipo", "hinge", "robust"]
 
 # What people bring from TRL and transformers, and what it is called (or why it is not) here.
 ELSEWHERE = {
+    "per_device_eval_batch_size": "max_tokens_per_microbatch, in evaluation too",
     "per_device_batch_size": "per_device_train_batch_size",
     "batch_size": "per_device_train_batch_size",
     "lr": "learning_rate",
@@ -76,7 +77,7 @@ def setting(default: Any, help_text: str) -> Any:
 
 
 def _positive(name: str, value: float | int) -> None:
-    if value <= 0:
+    if not value > 0:
         raise RecipeError(f"{name} is {value}; it must be above 0")
 
 
@@ -91,7 +92,6 @@ class StageSettings:
     max_steps: int = setting(-1, "optimizer steps; -1: as num_train_epochs says")
     per_device_train_batch_size: int = setting(8, "rows of an optimizer step and device")
     gradient_accumulation_steps: int = setting(1, "multiplies the rows of an optimizer step")
-    per_device_eval_batch_size: int = setting(32, "rows scored at a time in evaluation")
     max_tokens_per_microbatch: int = setting(
         4096, "tokens computed at a time; never changes the gradient, only memory and speed"
     )
@@ -122,7 +122,7 @@ class StageSettings:
     def __post_init__(self) -> None:
         for name in (
             "learning_rate", "num_train_epochs", "per_device_train_batch_size",
-            "gradient_accumulation_steps", "per_device_eval_batch_size", "logging_steps",
+            "gradient_accumulation_steps", "logging_steps",
             "max_tokens_per_microbatch", "max_length", "lora_r", "save_total_limit",
         ):  # fmt: skip
             _positive(name, getattr(self, name))
@@ -255,6 +255,9 @@ class PPOSettings(StageSettings):
     temperature: float = setting(1.0, "of sampling, and of every log-probability of the run")
     max_new_tokens: int = setting(64, "tokens of a response at most")
     target_kl: float = setting(0.0, "stop a rollout's passes above this approx. KL; 0: never")
+    metric_for_best_model: str = setting(
+        "eval_objective/rlhf_reward", "metric that names the best evaluation"
+    )
     value_model: Literal["shared", "separate"] = setting(
         "shared", "value head on the policy's rows, or an adapter (or copy) of its own"
     )
@@ -268,12 +271,17 @@ class PPOSettings(StageSettings):
             _positive(name, getattr(self, name))
         if self.kl_coef < 0:
             raise RecipeError(f"kl_coef is {self.kl_coef}; it must be 0 or more")
-        responses = self.rows_per_step * self.num_samples_per_prompt
-        if responses % self.num_mini_batches:
+        if self.rows_per_step % self.num_mini_batches:
             raise RecipeError(
-                f"{responses} responses a rollout do not divide into num_mini_batches "
+                f"{self.rows_per_step} prompts a rollout do not divide into num_mini_batches "
                 f"{self.num_mini_batches}"
             )
+        for name, value in (("gamma", self.gamma), ("lam", self.lam)):
+            if not 0 <= value <= 1:
+                raise RecipeError(f"{name} is {value}; it must lie in [0, 1]")
+        for name, value in (("vf_coef", self.vf_coef), ("target_kl", self.target_kl)):
+            if not value >= 0:
+                raise RecipeError(f"{name} is {value}; it must be 0 or more")
 
 
 def _smoothing(value: float) -> None:
