@@ -4,11 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import PreTrainedTokenizerBase
 
 from palate.data.records import Prompt
+from palate.data.render import Renderer
 from palate.errors import UsageError
 from palate.experiments.arms import Arm, Measured, best_of_n
 from palate.experiments.compare import Comparison, run_compare
+from palate.models.sampling import Sample
 
 NUM_PROMPTS = 80
 PROMPTS = [Prompt(f"prompt {i}") for i in range(NUM_PROMPTS)]
@@ -123,13 +126,20 @@ def test_three_seeds_widen_the_interval_by_the_spread_between_them() -> None:
     assert wide.half_width == pytest.approx(np.hypot(narrow.half_width, 2.484), rel=1e-3)
 
 
-def test_best_of_n_takes_each_prompts_best() -> None:
-    one = measured(gain=0.0, kl=0.0)
-    assert one.gold is not None
-    best = best_of_n(one, select=one.gold, n=2)
+def test_best_of_n_takes_each_prompts_best(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
+    renderer = Renderer(tiny_tokenizer)
+    words = ["a", "bb", "ccc"]
+    samples = [Sample(renderer.response_tokens("hi", word), (0.0,), stopped=True) for word in words]
+    texts = [renderer.response_text("hi", one.tokens) for one in samples]
+    longest = max(range(3), key=lambda i: len(texts[i]))
+    best = best_of_n(
+        [samples], [Prompt("hi")], renderer, gold=lambda _, answers: [len(a) for a in answers]
+    )
+    assert best.texts == [[texts[longest]]]
     assert best.gold is not None
-    assert (best.gold[:, 0] == one.gold.max(1)).all()
-    assert best.kl[0, 0] == pytest.approx(np.log(2) - 0.5)
+    assert best.gold[0, 0] == len(texts[longest])
+    assert best.kl[0, 0] == pytest.approx(np.log(3) - 2 / 3)
+    assert best.proxy is None
 
 
 def test_nothing_to_judge_by_is_refused(tmp_path: Path) -> None:

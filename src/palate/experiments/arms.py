@@ -207,27 +207,29 @@ def as_text(prompt: Prompt) -> str:
     return "\n".join(f"{turn.role}: {turn.content}" for turn in prompt.prompt)
 
 
-def best_of_n(measured: Measured, *, select: Grid, n: int) -> Measured:
-    """The sample of each prompt that `select` [prompt, n] likes best, as an arm of its own.
+def best_of_n(
+    drawn: Sequence[Sequence[Sample]], prompts: Sequence[Prompt], renderer: Renderer, *, gold: Judge
+) -> Measured:
+    """The sample of each prompt that `gold` likes best, as an arm of its own; unscored otherwise.
 
     Its KL to the model that was sampled is at most log n − (n − 1)/n nats (Beirami et al. 2024,
     arXiv 2401.01879); the bound stands in for the KL.
     """
-    rows = np.arange(len(select))
-    best = select.argmax(1)
-
-    def take(values: Grid) -> Grid:
-        column: Grid = values[rows, best][:, None]
-        return column
-
-    bound = np.full((len(select), 1), np.log(n) - (n - 1) / n)
+    texts = [
+        [renderer.response_text(prompt.prompt, one.tokens) for one in some]
+        for prompt, some in zip(prompts, drawn, strict=True)
+    ]
+    rewards_by_sample = judge_grid(gold, prompts, texts)
+    best = [int(column) for column in rewards_by_sample.argmax(1)]
+    picked = [some[place] for some, place in zip(drawn, best, strict=True)]
+    n = rewards_by_sample.shape[1]
     return Measured(
-        texts=[[measured.texts[row][int(best[row])]] for row in rows],
-        gold=take(measured.gold) if measured.gold is not None else None,
-        proxy=take(measured.proxy) if measured.proxy is not None else None,
-        kl=bound,
+        texts=[[some[place]] for some, place in zip(texts, best, strict=True)],
+        gold=rewards_by_sample.max(1, keepdims=True),
+        proxy=None,
+        kl=np.full((len(prompts), 1), np.log(n) - (n - 1) / n),
         kl_k1=None,
         kl_k3=None,
-        length=take(measured.length),
-        stopped=take(measured.stopped),
+        length=np.array([[len(one.tokens)] for one in picked], dtype=np.float64),
+        stopped=np.array([[one.stopped] for one in picked], dtype=np.float64),
     )

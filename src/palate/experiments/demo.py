@@ -26,7 +26,7 @@ from palate.experiments.arms import (
     Measured,
     arm_roles,
     best_of_n,
-    measure,
+    draw,
 )
 from palate.experiments.compare import Comparison, measure_arms, write_results
 from palate.experiments.cost import Cost
@@ -248,20 +248,22 @@ def _best_of_n(
     sft: Path, trained: Mapping[int, Trained], prompts: Sequence[Prompt], decoding: Decoding
 ) -> tuple[Arm, dict[int, Measured]]:
     """The yardstick: the best of 16 SFT samples by gold reward, what selection alone could give."""
-    seed, first = next(iter(trained.items()))
-    roles = arm_roles(sft, None, first.reward.model_dir)
-    many = replace(decoding, num_samples=BEST_OF)
+    seed = next(iter(trained))
+    roles = arm_roles(sft, None, None)
+    renderer = Renderer(roles.tokenizer)
+    asked = [renderer.prompt(prompt) for prompt in prompts]
     name = f"best-of-{BEST_OF}"
     with progress(name, len(prompts)) as advance:
-        measured = measure(
-            roles, prompts, many, gold=gold_function, advance=lambda count: advance(count, "")
-        )
-    assert measured.gold is not None
+        drawn = draw(
+            roles, asked, replace(decoding, num_samples=BEST_OF), renderer.end_token_ids,
+            lambda count: advance(count, ""),
+        )  # fmt: skip
+    best = best_of_n(drawn, prompts, renderer, gold=gold_function)
     arm = Arm(
         name, "best_of_n", "yardstick", f"best of {BEST_OF} by gold", {seed: None},
         settings={"n": BEST_OF, "kl": "upper bound, log n - (n - 1) / n"},
     )  # fmt: skip
-    return arm, {seed: best_of_n(measured, select=measured.gold, n=BEST_OF)}
+    return arm, {seed: best}
 
 
 def reward_card(sft: Path, reward: Path, held_out: Sequence[Preference]) -> dict[str, Any]:
