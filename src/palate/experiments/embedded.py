@@ -57,8 +57,8 @@ FULL = Sizes(
     sft_epochs=1.0, dpo_epochs=1.0, reward_epochs=2.0, ppo_steps=20,
 )  # fmt: skip
 FAST = Sizes(
-    demonstrations=1000, pairs=640, eval_pairs=200, prompts=100,
-    sft_epochs=1.0, dpo_epochs=1.0, reward_epochs=1.0, ppo_steps=8,
+    demonstrations=800, pairs=480, eval_pairs=120, prompts=60,
+    sft_epochs=1.0, dpo_epochs=1.0, reward_epochs=1.0, ppo_steps=6,
 )  # fmt: skip
 
 
