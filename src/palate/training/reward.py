@@ -87,7 +87,7 @@ def measure_scale(roles: Roles, samples: Sequence[Tree], max_tokens: int) -> Rew
     rewards = torch.cat(raw).double()
     spread = float(rewards.std()) if len(rewards) > 1 else 1.0
     # Rewards that are all alike carry no scale; PPO would see the same with any.
-    return RewardScale(float(rewards.mean()), spread if spread > 1e-8 else 1.0)
+    return RewardScale(float(rewards.mean()), spread if spread > 1e-6 else 1.0)
 
 
 def _start_samples(
