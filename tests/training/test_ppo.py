@@ -8,6 +8,7 @@ from tests import tiny
 from tests.training.runs import END, REWARD, rows_of, settings_of, start, train
 
 from palate.data.trees import Response, Tree
+from palate.errors import GateError
 from palate.models.roles import Roles
 from palate.objectives.returns import response_gae
 from palate.training import ppo
@@ -122,7 +123,8 @@ def test_dropout_does_not_touch_the_rollout() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ppo, "collect", spy)
         patch.setattr("palate.training.session.Session._rows_of", lambda _s, _n: (0, 1, 2, 3))
-        train("ppo", roles, settings, rows=PROMPTS, evaluate=False)
+        with pytest.raises(GateError, match="ratio must be 1"):
+            train("ppo", roles, settings, rows=PROMPTS, evaluate=False)
     assert [t.responses for t in seen[0].trees] == [t.responses for t in quiet.trees]
     assert torch.equal(seen[0]._flat["old_logprobs"], quiet._flat["old_logprobs"])
 
@@ -200,7 +202,6 @@ def test_the_policy_learns_what_is_rewarded() -> None:
 
 def test_equal_rewards_teach_nothing_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
     """The value head still gets its gradient; a policy without one is refused."""
-    from palate.errors import GateError
     from palate.models.protocols import FunctionReward
 
     same = FunctionReward(lambda _p, responses: [0.0] * len(responses), str)

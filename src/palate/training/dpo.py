@@ -114,7 +114,7 @@ def train_dpo(
         evaluate=evaluate if eval_pairs else None,
     ) as session:  # fmt: skip
         if roles.equal_at_start and not run.resume:
-            _check_start(roles, pairs[: settings.rows_per_step], cache, settings)
+            _check_start(roles, pairs[: settings.rows_per_step], settings)
         for step in session.steps():
             rows = [pairs[i] for i in step.rows]
             for forest, plan, indices in session.microbatches(rows):
@@ -130,15 +130,13 @@ def train_dpo(
 
 
 @torch.no_grad()
-def _check_start(
-    roles: Roles, pairs: Sequence[Tree], cache: ReferenceCache, settings: DPOSettings
-) -> None:
+def _check_start(roles: Roles, pairs: Sequence[Tree], settings: DPOSettings) -> None:
     policy, reference = [], []
     for indices in pack(pairs, max_tokens=settings.max_tokens_per_microbatch):
-        trees = [pairs[i] for i in indices]
-        forest = plant(trees, device=roles.device)
+        # Not from the cache, whose forests were others: one forest scored twice is exactly equal.
+        forest = plant([pairs[i] for i in indices], device=roles.device)
         policy.append(response_logprobs(roles, "policy", forest))
-        reference.append(cache.lookup(trees, device=roles.device))
+        reference.append(response_logprobs(roles, "reference", forest))
     check_step_zero(
         policy=torch.cat(policy),
         reference=torch.cat(reference),

@@ -19,7 +19,7 @@ from palate.models.protocols import Reward
 from palate.models.roles import Roles
 from palate.models.scoring import hidden_rows, logprobs_from, response_logprobs, values_from
 from palate.objectives.policy import clipped_policy_loss, clipped_value_loss
-from palate.training.checks import check_step_zero
+from palate.training.checks import check_ratio_one, check_step_zero
 from palate.training.rollout import Part, Rollout, collect
 from palate.training.seeding import order
 from palate.training.session import Result, Run, Session
@@ -76,7 +76,8 @@ def train_ppo(
         run: folder, resume, listeners.
 
     Raises:
-        GateError: policy and reference were declared equal and are not.
+        GateError: policy and reference were declared equal and are not, or the policy that learns
+            first is not the one that was sampled from.
     """
 
     def evaluate() -> dict[str, float]:
@@ -99,24 +100,35 @@ def train_ppo(
                     _check_start(roles, rollout)
             for name, value in rollout.metrics.items():
                 session.record(name, value)
+            unmoved = step.first
             for indices in _minibatches(rollout, settings, step.number):
                 num_tokens = sum(rollout.trees[i].num_response_tokens for i in indices)
                 approx_kl = 0.0
                 for part in rollout.parts(indices, max_tokens=settings.max_tokens_per_microbatch):
-                    approx_kl += _learn(session, roles, part, settings, num_tokens) / num_tokens
+                    summed = _learn(session, roles, part, settings, num_tokens, unmoved=unmoved)
+                    approx_kl += summed / num_tokens
                 session.update()
+                unmoved = False
                 if settings.target_kl and approx_kl > settings.target_kl:
                     break
     return session.result()
 
 
 def _learn(
-    session: Session, roles: Roles, part: Part, settings: PPOSettings, num_tokens: int
+    session: Session,
+    roles: Roles,
+    part: Part,
+    settings: PPOSettings,
+    num_tokens: int,
+    *,
+    unmoved: bool,
 ) -> float:
     """Add one micro-batch's gradient; returns the summed approximate KL of old and new policy."""
     forest = part.forest
     hidden = hidden_rows(roles, "policy", forest, plan=part.plan)
     logprobs = logprobs_from(roles["policy"], hidden, forest, temperature=settings.temperature)
+    if unmoved:
+        check_ratio_one(logprobs=logprobs, old_logprobs=part.old_logprobs, dtype=roles.model.dtype)
     if not roles.shares_trunk("value", "policy"):
         hidden = hidden_rows(roles, "value", forest, plan=part.plan)
     values = values_from(roles["value"], hidden, forest)
