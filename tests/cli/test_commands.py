@@ -115,6 +115,33 @@ def test_skipped_rows_are_counted_and_kept_for_mending(
     assert json.loads(reject)["origin"] == f"{data}:5"
 
 
+@pytest.mark.parametrize("stage", ["sft", "reward", "dpo", "ppo"])
+def test_rows_left_out_for_their_length_are_counted_on_both_sides(
+    palate: Palate, runs: dict[str, Path], stage: str, recipe: Path, tmp_path: Path
+) -> None:
+    def long(*which: int, seed: int) -> list[dict[str, str]]:
+        rows = some_pairs(8, seed=seed)
+        for i in which:
+            rows[i]["prompt"] += " w7" * 40
+        return rows
+
+    command = [
+        stage, "--config", recipe, "--model", runs["sft"], "--overlong", "drop", "--max-steps", 1,
+        "--data", write_rows(tmp_path / "train.jsonl", long(2, seed=1)),
+        "--eval-data", write_rows(tmp_path / "eval.jsonl", long(0, 4, 5, seed=2)),
+    ]  # fmt: skip
+    if stage == "sft":
+        command.append("--use-chosen")
+    if stage == "ppo":
+        command.extend(["--reward", runs["reward"], "--max-new-tokens", 4])
+    said = palate(*command, "--output-dir", tmp_path / "a", "--json")
+    assert said.code == 0
+    assert (said.json["dropped_overlong"], said.json["dropped_overlong_eval"]) == (1, 3)
+    said = palate(*command, "--output-dir", tmp_path / "b")
+    assert "  1 rows were longer than --max-length: dropped" in said.out
+    assert "  3 held-out rows were longer than --max-length: dropped" in said.out
+
+
 def test_a_shared_prompt_between_training_and_evaluation_is_told(
     palate: Palate, model: Path, pairs: Path, recipe: Path, tmp_path: Path
 ) -> None:

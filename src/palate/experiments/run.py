@@ -58,7 +58,17 @@ class Frame:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished stage."""
+    """A finished stage.
+
+    Attributes:
+        stage: its name.
+        output_dir: the run folder.
+        model_dir: the trained model's folder in it.
+        result: figures of the training.
+        cost: its bill.
+        num_dropped: training rows left out for their length.
+        num_dropped_eval: held-out rows left out for their length.
+    """
 
     stage: str
     output_dir: Path
@@ -66,6 +76,7 @@ class Outcome:
     result: Result
     cost: Cost
     num_dropped: int
+    num_dropped_eval: int
 
     def to_json(self) -> dict[str, Any]:
         """What a training command prints with --json."""
@@ -78,6 +89,7 @@ class Outcome:
             "examples": self.result.examples,
             "tokens": self.result.tokens,
             "dropped_overlong": self.num_dropped,
+            "dropped_overlong_eval": self.num_dropped_eval,
             "peak_rss_bytes": self.cost.peak_rss_bytes,
             "metrics": self.result.metrics,
             "cost": self.cost.to_json(),
@@ -96,17 +108,17 @@ def run_sft(
     renderer = Renderer(loaded.tokenizer)
     limits = _limits(settings)
     trees, dropped = demonstration_trees(demonstrations, renderer, **limits)
-    held_out = (
-        demonstration_trees(eval_demonstrations, renderer, **limits)[0]
-        if (eval_demonstrations)
-        else []
+    held_out, left_out = (
+        demonstration_trees(eval_demonstrations, renderer, **limits)
+        if eval_demonstrations
+        else ([], 0)
     )
     with _folder(settings, frame) as (folder, frame):
         roles = policy_roles(loaded, settings, with_reference=False)
         run = _run("sft", settings, roles, trees, held_out, renderer, folder, frame)
         with metered(roles) as cost:
             result = train_sft(roles, trees, settings, eval_demonstrations=held_out, run=run)
-        return _close("sft", "policy", roles, folder, settings, result, cost, dropped)
+        return _close("sft", "policy", roles, folder, settings, result, cost, dropped, left_out)
 
 
 def run_dpo(
@@ -122,13 +134,13 @@ def run_dpo(
     renderer = Renderer(loaded.tokenizer)
     limits = _limits(settings)
     trees, dropped = preference_trees(pairs, renderer, **limits)
-    held_out = preference_trees(eval_pairs, renderer, **limits)[0] if eval_pairs else []
+    held_out, left_out = preference_trees(eval_pairs, renderer, **limits) if eval_pairs else ([], 0)
     with _folder(settings, frame) as (folder, frame):
         roles = policy_roles(loaded, settings)
         run = _run("dpo", settings, roles, trees, held_out, renderer, folder, frame)
         with metered(roles) as cost:
             result = train_dpo(roles, trees, settings, eval_pairs=held_out, cache=cache, run=run)
-        return _close("dpo", "policy", roles, folder, settings, result, cost, dropped)
+        return _close("dpo", "policy", roles, folder, settings, result, cost, dropped, left_out)
 
 
 def run_reward(
@@ -143,7 +155,7 @@ def run_reward(
     renderer = Renderer(loaded.tokenizer)
     limits = _limits(settings)
     trees, dropped = preference_trees(pairs, renderer, **limits)
-    held_out = preference_trees(eval_pairs, renderer, **limits)[0] if eval_pairs else []
+    held_out, left_out = preference_trees(eval_pairs, renderer, **limits) if eval_pairs else ([], 0)
     with _folder(settings, frame) as (folder, frame):
         roles = reward_roles(loaded, settings)
         run = _run("reward", settings, roles, trees, held_out, renderer, folder, frame)
@@ -152,7 +164,7 @@ def run_reward(
                 roles, trees, settings, end_tokens=renderer.end_token_ids, eval_pairs=held_out,
                 run=run,
             )  # fmt: skip
-        return _close("reward", "reward", roles, folder, settings, result, cost, dropped)
+        return _close("reward", "reward", roles, folder, settings, result, cost, dropped, left_out)
 
 
 def run_ppo(
@@ -172,7 +184,7 @@ def run_ppo(
     renderer = Renderer(loaded.tokenizer)
     limits = _limits(settings)
     trees, dropped = prompt_trees(prompts, renderer, **limits)
-    held_out = prompt_trees(eval_prompts, renderer, **limits)[0] if eval_prompts else []
+    held_out, left_out = prompt_trees(eval_prompts, renderer, **limits) if eval_prompts else ([], 0)
     with _folder(settings, frame) as (folder, frame):
         roles = policy_roles(loaded, settings)
         add_value(roles, loaded, settings)
@@ -185,7 +197,7 @@ def run_ppo(
                 roles, trees, settings, reward=reward, end_tokens=renderer.end_token_ids,
                 eval_prompts=held_out, gold=gold, run=run,
             )  # fmt: skip
-        return _close("ppo", "policy", roles, folder, settings, result, cost, dropped)
+        return _close("ppo", "policy", roles, folder, settings, result, cost, dropped, left_out)
 
 
 def _limits(settings: StageSettings) -> dict[str, Any]:
@@ -241,9 +253,10 @@ def _close(
     result: Result,
     cost: Cost,
     dropped: int,
+    left_out: int,
 ) -> Outcome:
     save_model(roles, role, folder.model, stage=stage)
-    outcome = Outcome(stage, folder.path, folder.model, result, replace(cost), dropped)
+    outcome = Outcome(stage, folder.path, folder.model, result, replace(cost), dropped, left_out)
     write_card(outcome, settings, base=str(roles.model.name_or_path))
     return outcome
 

@@ -73,7 +73,7 @@ class Trainer:
         self._course = course
         self.train_dataset, self.eval_dataset = train_dataset, eval_dataset
         self._trees, self._num_dropped = course.grow(train_dataset, "train_dataset")
-        self._held_out, _ = course.grow(eval_dataset, "eval_dataset")
+        self._held_out, self._num_dropped_eval = course.grow(eval_dataset, "eval_dataset")
         self._identity: dict[str, str] = {}
         told = {"model": self.model, "processing_class": self.processing_class}
         self._callbacks = Callbacks(callbacks or (), course.settings, told)
@@ -226,8 +226,9 @@ class Trainer:
     def _close(self, folder: RunFolder, result: Result, cost: Cost) -> None:
         self.save_model(folder.model)
         outcome = Outcome(
-            self._course.stage, folder.path, folder.model, result, cost, self._num_dropped
-        )
+            self._course.stage, folder.path, folder.model, result, cost, self._num_dropped,
+            self._num_dropped_eval,
+        )  # fmt: skip
         write_card(outcome, self.args, base=str(self._course.roles.model.name_or_path))
 
 
