@@ -453,7 +453,9 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(stage: str) -> None:
     assert caught.value.exit_code == 3
     assert _same(_weights(stage, roles), before)
     assert all(p.grad is None for n in TRAINED[stage] for p in roles.parameters(n).values())
-    assert not any(drop.training for layer in roles._layers for drop in layer.lora_dropout.values())
+    assert not any(
+        drop.training for layer in roles.adapters.layers for drop in layer.lora_dropout.values()
+    )
 
 
 def test_the_message_names_step_and_rows(monkeypatch: pytest.MonkeyPatch) -> None:
