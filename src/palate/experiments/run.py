@@ -225,6 +225,8 @@ def _run(
 ) -> Run:
     """Write down what the run is, and wire its followers."""
     identity = {"data": data_hash(trees), "model": weights_hash(roles.model)}
+    if "reference" in roles:
+        identity["reference"] = roles["reference"].fingerprint
     if not frame.resume:
         recipe = {"stage": stage, "model": str(roles.model.name_or_path), **settings.to_mapping()}
         folder.describe(recipe=recipe, identity=identity)

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from peft import PeftConfig
+from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -166,14 +167,27 @@ def refuse_unsafe(folder: Path) -> None:
             )
 
 
-def weights_hash(model: PreTrainedModel) -> str:
-    """A hash of all weights: names a reference, shows that a frozen base stayed frozen."""
+def weights_hash(model: PreTrainedModel, *, adapter: str | None = None) -> str:
+    """A hash of all weights: names a reference, shows that a frozen base stayed frozen.
+
+    Args:
+        model: adapters on it do not count, but for the one that is named.
+        adapter: its LoRA weights and scales count; its name does not.
+    """
     digest = sha256()
     own = {
         name.replace(".base_layer", ""): tensor
         for name, tensor in model.state_dict().items()
         if "lora_" not in name
     }
+    if adapter is not None:
+        own |= {
+            f"{name}.".replace(f".{adapter}.", "."): tensor
+            for name, tensor in model.state_dict().items()
+            if f".{adapter}." in f"{name}."
+        }
+        scales = [m.scaling.get(adapter) for m in model.modules() if isinstance(m, BaseTunerLayer)]
+        digest.update(repr(scales).encode())
     for name in sorted(own):
         digest.update(name.encode())
         digest.update(own[name].detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())

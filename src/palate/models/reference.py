@@ -1,7 +1,8 @@
 """Reference log-probabilities, computed once per row and shared by losses, sweeps and diagnostics.
 
-A row's key is a hash of its tokens; the cache as a whole belongs to one reference (a hash of its
-weights). Order never matters, and filling it draws no random number.
+A row's key is a hash of the reference's weights and one of the row's tokens, so one cache may serve
+runs of several references and never gives one the numbers of another. Order never matters, and
+filling it draws no random number.
 """
 
 from collections.abc import Sequence
@@ -16,10 +17,10 @@ from palate.models.scoring import response_logprobs
 
 
 class ReferenceCache:
-    """Log-probability of every response of every tree under the reference, in nats."""
+    """Log-probability of every response of every tree under a reference, in nats."""
 
     def __init__(self, *, max_tokens: int = 4096) -> None:
-        self._rows: dict[str, tuple[float, ...]] = {}
+        self._rows: dict[tuple[str, str], tuple[float, ...]] = {}
         self._max_tokens = max_tokens
 
     def __len__(self) -> int:
@@ -28,17 +29,23 @@ class ReferenceCache:
     @torch.no_grad()
     def fill(self, roles: Roles, trees: Sequence[Tree]) -> None:
         """Compute what is missing, in evaluation mode."""
+        whose = roles["reference"].fingerprint
         missing = list(
-            {key: tree for tree in trees if (key := tree.key()) not in self._rows}.values()
+            {key: tree for tree in trees if (whose, (key := tree.key())) not in self._rows}.values()
         )
         for group in pack(missing, max_tokens=self._max_tokens):
             chosen = [missing[i] for i in group]
             forest = plant(chosen, device=roles.device)
             sums = iter(response_logprobs(roles, "reference", forest).tolist())
             for tree in chosen:
-                self._rows[tree.key()] = tuple(next(sums) for _ in tree.responses)
+                self._rows[whose, tree.key()] = tuple(next(sums) for _ in tree.responses)
 
-    def lookup(self, trees: Sequence[Tree], *, device: torch.device) -> Float[Tensor, " response"]:
-        """Reference log-probabilities of the responses of trees, in a forest's order."""
-        sums = [value for tree in trees for value in self._rows[tree.key()]]
-        return torch.tensor(sums, dtype=torch.float32, device=device)
+    def lookup(self, roles: Roles, trees: Sequence[Tree]) -> Float[Tensor, " response"]:
+        """Log-probabilities under these roles' reference of the trees' responses, as in a forest.
+
+        Raises:
+            KeyError: a tree was never filled in for this reference.
+        """
+        whose = roles["reference"].fingerprint
+        sums = [value for tree in trees for value in self._rows[whose, tree.key()]]
+        return torch.tensor(sums, dtype=torch.float32, device=roles.device)

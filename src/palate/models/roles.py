@@ -11,6 +11,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from palate.errors import ModelError
 from palate.models.adapters import Adapters
-from palate.models.load import prepare, refuse_unsafe
+from palate.models.load import prepare, refuse_unsafe, weights_hash
 from palate.models.meter import Meter
 from palate.models.quiet import quiet
 from palate.models.reward_folder import (
@@ -52,6 +53,15 @@ class Role:
     head: nn.Linear | None = None
     trainable: bool = False
     scale: RewardScale = field(default_factory=RewardScale)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the weights, base and adapter, of a role that is never trained.
+
+        Equal where two such roles compute the same numbers; computed once.
+        """
+        assert not self.trainable
+        return weights_hash(self.trunk.model, adapter=self.adapter)
 
 
 class Roles:

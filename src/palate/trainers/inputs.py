@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +14,7 @@ from palate.data.sources import Reading
 from palate.data.trees import Tree
 from palate.errors import RecipeError
 from palate.experiments.prepare import policy_roles
-from palate.models.load import Loaded, load, weights_hash
+from palate.models.load import Loaded, load
 from palate.models.roles import Roles
 from palate.training.settings import StageSettings
 
@@ -179,21 +178,6 @@ def told(settings: Settings, roles: Roles, role: str) -> Settings:
         lora_dropout=config.lora_dropout,
         lora_target_modules=targets if isinstance(targets, str) else ",".join(sorted(targets)),
     )
-
-
-def reference_hash(roles: Roles) -> str:
-    """A hash of what the reference has of its own: an adapter, or a model; "" for neither."""
-    if "reference" not in roles:
-        return ""
-    role = roles["reference"]
-    if role.adapter is None:
-        return "" if role.trunk is roles.trunk else weights_hash(role.trunk.model)
-    digest = sha256()
-    for name, tensor in sorted(roles.model.state_dict().items()):
-        if f".{role.adapter}." in name:
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def take_rows(

@@ -23,7 +23,6 @@ from palate.models.load import weights_hash
 from palate.models.roles import Roles
 from palate.trainers.arguments import strict
 from palate.trainers.callbacks import Callbacks
-from palate.trainers.inputs import reference_hash
 from palate.trainers.runs import may_replace, newest_step, rewind
 from palate.training.folder import RunFolder
 from palate.training.journal import read_metrics
@@ -193,8 +192,9 @@ class Trainer:
             self._identity = {
                 "data": data_hash(self._trees),
                 "model": weights_hash(roles.model),
-                "reference": reference_hash(roles),
             }
+            if "reference" in roles:
+                self._identity["reference"] = roles["reference"].fingerprint
         if not resume:
             name = str(roles.model.name_or_path)
             recipe = {"stage": course.stage, "model": name, **settings.to_mapping()}

@@ -46,7 +46,7 @@ def score_pairs(
 ) -> PairScores:
     """Losses and margins of pairs (trees with the chosen response first, the rejected second)."""
     chosen, rejected = response_logprobs(roles, "policy", forest, plan=plan).view(-1, 2).unbind(1)
-    reference = cache.lookup(trees, device=forest.tokens.device).view(-1, 2)
+    reference = cache.lookup(roles, trees).view(-1, 2)
     margins = log_ratio_margin(
         policy_chosen=chosen,
         policy_rejected=rejected,
@@ -93,8 +93,8 @@ def train_dpo(
             a step is the sum over its pairs divided by their number.
         settings: see `DPOSettings`.
         eval_pairs: held-out pairs, for `eval_loss` and `eval_rewards/accuracies`.
-        cache: reference log-probabilities; give the same one to several runs that share a
-            reference.
+        cache: reference log-probabilities; give one to several runs, and those that share a
+            reference compute it once.
         run: folder, resume, listeners.
 
     Raises:
