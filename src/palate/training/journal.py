@@ -45,7 +45,7 @@ METRICS: dict[str, Metric] = {
     "objective/kl": Metric("nats", "watch", "KL(policy‖reference) a response, estimator k1"),
     "objective/kl_k3": Metric("nats", "watch", "the same, estimator k3 (never negative)"),
     "objective/entropy": Metric("nats", "watch", "−log-probability of sampled responses"),
-    "objective/scores": Metric("reward", "up", "score of responses, EOS penalty included"),
+    "objective/scores": Metric("reward", "up", "raw score of responses, EOS penalty included"),
     "objective/gold": Metric("reward", "up", "reward that is only watched, never trained on"),
     "objective/non_score_reward": Metric("reward", "watch", "−kl_coef · KL summed a response"),
     "objective/rlhf_reward": Metric("reward", "up", "scores + non_score_reward"),
