@@ -115,6 +115,12 @@ def train_dpo(
     ) as session:  # fmt: skip
         if roles.equal_at_start and not run.resume:
             _check_start(roles, pairs[: settings.rows_per_step], settings)
+        session.rehearse(
+            pairs,
+            lambda forest, plan, trees: score_pairs(
+                roles, trees, forest, cache=cache, settings=settings, plan=plan
+            ).losses.sum(),
+        )
         for step in session.steps():
             rows = [pairs[i] for i in step.rows]
             for forest, plan, indices in session.microbatches(rows):

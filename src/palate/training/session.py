@@ -3,6 +3,7 @@
 A loop reads
 
     with Session(...) as session:
+        session.rehearse(rows, loss)
         for step in session.steps():
             for forest, plan, trees in session.microbatches(rows):
                 session.backward(loss)
@@ -34,6 +35,7 @@ from palate.training.checks import check_gradients
 from palate.training.folder import RunFolder
 from palate.training.journal import Journal, Window, metric
 from palate.training.progress import progress
+from palate.training.rehearsal import Loss, longest_microbatch, rehearse
 from palate.training.resume import Carried, Standing
 from palate.training.schedule import learning_rate
 from palate.training.seeding import order
@@ -199,6 +201,27 @@ class Session:
         return tuple(rows[place * size : (place + 1) * size])
 
     # -- what a loop calls -----------------------------------------------------------------------
+
+    def rehearse(self, trees: Sequence[Tree], loss: Loss, *, sampled: bool = False) -> None:
+        """Compute the longest micro-batch that is still to come, unless the next step has it.
+
+        Args:
+            trees: all rows of the run.
+            loss: forest, plan and trees → a number whose gradient needs what the loop's needs.
+            sampled: responses are stand-ins for what is still to be sampled, so that the next
+                step may be shorter than they say.
+
+        Raises:
+            RecipeError: memory does not suffice.
+        """
+        before = time.perf_counter()
+        limit = self.settings.max_tokens_per_microbatch
+        numbers = range(self.standing.step + 1, self.num_steps + 1)
+        steps = ([trees[i] for i in self._rows_of(number)] for number in numbers)
+        longest = longest_microbatch(steps, max_tokens=limit)
+        if longest.trees and (sampled or longest.step > 0):
+            rehearse(self.roles, self._optimizer, longest.trees, loss, max_tokens=limit)
+        self._elsewhere += time.perf_counter() - before
 
     def microbatches(
         self, trees: Sequence[Tree]
