@@ -81,7 +81,7 @@ def sample(
     drawn: Counter[Tokens] = Counter()
     for start in range(0, len(prompts), per_batch):
         some = prompts[start : start + per_batch]
-        noise = []
+        noise: list[np.ndarray] = []
         for prompt in some:
             first = drawn[prompt]
             drawn[prompt] += num_samples
