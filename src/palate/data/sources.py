@@ -88,7 +88,8 @@ def read_preferences(
     """Read pairs from JSON lines (plain or gzip) or a saved `datasets` folder.
 
     Args:
-        path: the file or folder.
+        path: the file, or the folder that `save_to_disk` of a `Dataset` made (of a `DatasetDict`
+            one split's, or its own where it has one split).
         skip_bad: leave bad rows out instead of refusing the file.
         rejects_path: where to write the rows left out, as JSON lines; None writes none.
 
@@ -240,11 +241,34 @@ def _unwrap_reject(line: Line) -> Line:
 
 def _lines_of(path: str | Path) -> Iterator[Line]:
     path = Path(path)
+    if (path / "dataset_dict.json").is_file():
+        path = _only_split(path)
     if (path / "dataset_info.json").is_file():
-        from datasets import load_from_disk  # heavy, and only such folders need it
-
-        return _lines_from(load_from_disk(str(path)), f"{path} row")
+        return _lines_from(_saved(path), f"{path} row")
     return read_lines(path)
+
+
+def _only_split(path: Path) -> Path:
+    """The one split of a saved `DatasetDict`; which of several is meant only its owner knows."""
+    splits = sorted(inner.parent for inner in path.glob("*/dataset_info.json"))
+    if len(splits) != 1:
+        names = ", ".join(map(str, splits)) or "and none is there"
+        raise DataError(f"{path}: a saved DatasetDict; name one of its splits: {names}")
+    return splits[0]
+
+
+def _saved(path: Path) -> Iterable[object]:
+    from datasets import load_from_disk  # heavy, and only such folders need it
+
+    try:
+        rows: Iterable[object] = load_from_disk(str(path))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{path}: a saved data set that cannot be read ({reason}); save it again with "
+            "save_to_disk"
+        ) from error
+    return rows
 
 
 def _lines_from(rows: Iterable[object], origin: str) -> Iterator[Line]:
