@@ -175,8 +175,9 @@ def test_a_policy_given_as_reward_leaves_no_half_written_run(
         (["sample", "--model", "m"], ["--prompt", "--prompts"]),
         (["sample"], ["--model", "palate sample --help"]),
         (["score", "--model", "m", "--data", "d", "--beta", "0"], ["--beta", "above 0"]),
-        (["compare", "--arm", "dpo", "--base", "b"], ["--arm dpo", "NAME=PATH"]),
+        (["compare", "--arm", "dpo", "--base", "b"], ["--arm dpo", "NAME=FOLDER"]),
         (["compare", "--arm", "dpo=nowhere", "--base", "b"], ["nowhere", "no folder"]),
+        (["compare", "--arm", "ppo:x=y", "--base", "b"], ["--arm ppo:x=y", "dpo, rlhf"]),
         (["check"], ["DATA", "palate check --help"]),
         (["demo", "--seeds", "0"], ["--seeds", "equal to 1"]),
         (["dpo", "--config", "nowhere.yaml"], ["nowhere.yaml", "--config"]),
@@ -275,6 +276,22 @@ def test_overwriting_spares_the_old_run_where_the_new_one_cannot_start(
     )
     assert said.code == 2
     assert (run / "model").is_dir()
+
+
+def test_overwriting_spares_the_old_run_where_a_model_is_unfit(
+    palate: Palate, model: Path, pairs: Path, tmp_path: Path
+) -> None:
+    """The roles are made before the folder is cleared; a policy is no reward model."""
+    run = tmp_path / "run"
+    (run / "model").mkdir(parents=True)
+    (run / "recipe.yaml").write_text("stage: ppo\n", encoding="utf-8")
+    said = palate(
+        "ppo", "--model", model, "--data", pairs, "--reward", model, "--output-dir", run,
+        "--overwrite",
+    )  # fmt: skip
+    assert said.code == 2
+    assert "palate reward" in said.error
+    assert {"model", "recipe.yaml"} <= {path.name for path in run.iterdir()}
 
 
 def test_there_is_nothing_to_resume(

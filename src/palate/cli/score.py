@@ -33,8 +33,8 @@ def score(
     check_output(output)
     pairs = read_preferences(data).records
     with only_json(True):
-        from palate.cli import pair_scores as scoring
         from palate.cli.trained import training_of
+        from palate.experiments import pair_scores as scoring
 
         folder = model_folder(model)
         if is_reward(folder):

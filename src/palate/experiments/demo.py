@@ -5,6 +5,7 @@ base → SFT ─┬─ pairs ─┬─ DPO at three β ────────�
             └───────────────────────────────────────────┘
 """
 
+import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -28,8 +29,8 @@ from palate.experiments.arms import (
     best_of_n,
     draw,
 )
-from palate.experiments.compare import Comparison, measure_arms, write_results
-from palate.experiments.cost import Cost
+from palate.experiments.compare import measure_arms, write_results
+from palate.experiments.comparison import Comparison
 from palate.experiments.embedded import (
     FAST,
     FULL,
@@ -96,7 +97,8 @@ def run_demo(
     Returns:
         The contents of results.json.
     """
-    folder = _fresh(Path(output_dir), overwrite=overwrite)
+    asked = {"seed": seed, "seeds": seeds, "fast": fast}
+    folder = _fresh(Path(output_dir), overwrite=overwrite, asked=asked)
     sizes = FAST if fast else FULL
     sft = train_world_sft(folder / "sft", seed=seed, sizes=sizes)
     pairs = _pairs(sft.model_dir, sizes, seed)
@@ -121,20 +123,29 @@ def run_demo(
     return results
 
 
-def _fresh(folder: Path, *, overwrite: bool) -> Path:
-    if (folder / "results.json").exists() or (folder / "sft").exists():
-        if not overwrite:
-            raise UsageError(
-                f"{folder}: holds a demo already; choose another --output-dir, or replace it with "
-                "--overwrite"
-            )
+def _fresh(folder: Path, *, overwrite: bool, asked: Mapping[str, Any]) -> Path:
+    """Make the folder ready and put demo.json into it, which says that its runs are a demo's.
+
+    A demo that was killed has demo.json and no results; its runs are replaced without asking.
+
+    Raises:
+        UsageError: it holds a demo, or runs of somebody else, or cannot be written.
+    """
+    mark, is_done = folder / "demo.json", (folder / "results.json").exists()
+    is_killed = mark.exists() and not is_done
+    if (is_done or (folder / "sft").exists()) and not (overwrite or is_killed):
+        raise UsageError(
+            f"{folder}: holds a demo already; choose another --output-dir, or replace it with "
+            "--overwrite"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
         for name in ("results.json", "report.html"):
             (folder / name).unlink(missing_ok=True)
         for path in folder.iterdir():
             if path.is_dir() and OWN_RUNS.fullmatch(path.name):
                 shutil.rmtree(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+        mark.write_text(json.dumps(asked), encoding="utf-8")
     except OSError as error:
         raise UsageError(
             f"{folder}: cannot be written ({error.strerror}); choose another --output-dir"
@@ -215,7 +226,7 @@ def _arms(sft: Outcome, trained: Mapping[int, Trained]) -> list[Arm]:
                 first.dpo[beta].cost,
             )  # fmt: skip
         )
-    share = _share(first.reward.cost, len(first.ppo))
+    share = first.reward.cost.shared_by(len(first.ppo))
     for kl_coef, outcome in first.ppo.items():
         arms.append(
             Arm(
@@ -231,17 +242,6 @@ def _arms(sft: Outcome, trained: Mapping[int, Trained]) -> list[Arm]:
             )  # fmt: skip
         )
     return arms
-
-
-def _share(cost: Cost, num_arms: int) -> Cost:
-    """A bill divided among the arms that profit from it; memory is not divided."""
-    return replace(
-        cost,
-        wall_s=cost.wall_s / num_arms,
-        flops={work: flops / num_arms for work, flops in cost.flops.items()},
-        tokens_trained=cost.tokens_trained // num_arms,
-        tokens_sampled=cost.tokens_sampled // num_arms,
-    )
 
 
 def _best_of_n(
