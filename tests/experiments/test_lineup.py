@@ -179,6 +179,8 @@ def test_what_is_no_policy_is_refused(
     reward = trained(adapter, tmp_path / "reward", replace(passport, role="reward"))
     with pytest.raises(UsageError, match="--reward"):
         arms_of(Entry("x", reward), base=base)
+    with pytest.raises(UsageError, match="--base"):
+        arms_of(Entry("x", adapter), base=reward)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match=r"config\.json"):
         arms_of(Entry("x", tmp_path / "empty"), base=base)

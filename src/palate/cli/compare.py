@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from palate.cli.folder import nothing_half_written
+from palate.cli.folder import nothing_half_compared
 from palate.cli.inputs import existing_model, named_model
 from palate.cli.output import only_json, print_json
 
@@ -35,7 +35,7 @@ def compare(
     proxy = existing_model(reward, flag="--reward") if reward else None
     start = existing_model(base, flag="--base")
     folder = Path(output_dir)
-    with only_json(as_json), nothing_half_written(folder, resume=False, overwrite=overwrite):
+    with only_json(as_json), nothing_half_compared(folder, overwrite=overwrite):
         from palate.data.sources import read_prompts
         from palate.experiments.compare import run_compare
         from palate.experiments.embedded import gold_function

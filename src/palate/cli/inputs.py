@@ -77,14 +77,13 @@ def load_model(name: str, *, flag: str = "--model") -> "Loaded":
     folder = model_folder(name)
     if is_reward(folder):
         raise ModelError(f"{flag} {name}: this is a reward model; name a policy, SFT or base model")
-    if not folder.exists() and "/" in name:
-        return load(name)  # with the bars of a download
     if not folder.exists():
         try:
             return load(name)
         except ModelError as error:
             raise ModelError(
-                f"{flag}: there is no folder {name} in {Path.cwd()}, and as a hub name {error}"
+                f"{flag} {name}: there is no such folder in {Path.cwd()}; check the path (as a "
+                f"hub name, {error})"
             ) from None
     # Absolute, because an adapter remembers where its base is.
     return load(folder.resolve())

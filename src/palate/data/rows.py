@@ -271,7 +271,9 @@ def _response_column(row: Row) -> str:
     if "completion" in row:
         _require(row, "completion")
         return "completion"
-    hint = " (or use the chosen side: use_chosen)" if "chosen" in row else ""
+    hint = (
+        " (to learn the chosen side: --use-chosen, or use_chosen=True)" if "chosen" in row else ""
+    )
     _require(row, "response", wanted=f"completion or response{hint}")
     return "response"
 

@@ -184,7 +184,7 @@ def _read(
     if not reading.num_read:
         raise DataError(f"{source}: no rows; {FAULTS['E111'].fix}")
     if rejects and not (skip_bad and reading.records):
-        raise DataError(_describe(reading, source, skip_bad))
+        raise DataError(_describe(reading, source, door, skip_bad))
     if skip_bad and rejects_path is not None:
         _write_rejects(rejects, Path(rejects_path))
     return reading
@@ -281,9 +281,20 @@ def _lines_from(rows: Iterable[object], origin: str) -> Iterator[Line]:
             yield Line(place, None, fault("E106", message, origin=place), repr(row)[:1000])
 
 
-def _describe(reading: Reading[Record], source: str, skip_bad: bool) -> str:
+def _describe(reading: Reading[Record], source: str, door: _Door[Record], skip_bad: bool) -> str:
     errors = [found for found in reading.faults if found.severity == "error"]
-    rows = "1 row" if reading.num_skipped == 1 else f"{reading.num_skipped} rows"
+    first = errors[0]
+    if not reading.records and first.code == "E105":
+        return (
+            f"{source}: not JSON lines ({first.origin}: {first.message}); write one JSON object a "
+            f"line; of a JSON array: jq -c '.[]' {source}"
+        )
+    if not reading.records and {error.code for error in errors} == {"E201"}:
+        return (
+            f"{source}: no row of {reading.num_read} can be used, the first: {first}; {first.fix}"
+        )
+    is_one = reading.num_skipped == 1
+    rows = "1 row" if is_one else f"{reading.num_skipped} rows"
     listed = [f"  {error}" for error in errors[:_MAX_LISTED]]
     if len(errors) > _MAX_LISTED:
         listed.append(f"  … and {len(errors) - _MAX_LISTED} more")
@@ -291,12 +302,16 @@ def _describe(reading: Reading[Record], source: str, skip_bad: bool) -> str:
         f"  {code} ({FAULTS[code].title}, {count}): {FAULTS[code].fix}"
         for code, count in Counter(error.code for error in errors).most_common()
     ]
-    if skip_bad:
-        last = "--skip-bad cannot help: no usable row would be left."
-    else:
-        last = f"Mend them (`palate check {source}` shows all kinds), or leave them out: --skip-bad"
-    first = f"{source}: {rows} of {reading.num_read} cannot be used:"
-    return "\n".join([first, *listed, "Fix:", *fixes, last])
+    last = f"Mend {'it' if is_one else 'them'}"
+    if door is _PREFERENCES:
+        last += f" (`palate check {source}` shows all kinds)"
+    if not reading.records:
+        last += "; --skip-bad cannot help: no usable row would be left."
+    elif not skip_bad:
+        last += f", or leave {'it' if is_one else 'them'} out: --skip-bad"
+    return "\n".join(
+        [f"{source}: {rows} of {reading.num_read} cannot be used:", *listed, "Fix:", *fixes, last]
+    )
 
 
 def _write_rejects(rejects: list[dict[str, object]], path: Path) -> None:

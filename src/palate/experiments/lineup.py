@@ -53,12 +53,12 @@ def line_up(entries: Sequence[Entry], *, base: Path, reward: Path | None) -> Lin
             arms have different numbers of seeds.
         ModelError: a folder is unsafe, incomplete or damaged.
     """
+    arms = [_start_arm(base, reward)]
     known = [_known(entry) for entry in entries]
     common = _Base(base)
     notes: list[str] = []
     for one in known:
         common.refuse_or_note(one, notes)
-    arms = [_start_arm(base, reward)]
     runs = {
         name: _by_seed(name, [one for one in known if one.entry.name == name])
         for name in dict.fromkeys(one.entry.name for one in known)
@@ -104,12 +104,16 @@ def _known(entry: Entry) -> _Known:
             "of a model, of an adapter, or of a run that has ended"
         )
     passport = read_passport(entry.folder)
-    if (passport and passport.role == "reward") or (entry.folder / SCALE_FILE).is_file():
+    if _is_reward(entry.folder, passport):
         raise UsageError(
             f"{entry}: this is a reward model, which answers nothing; give it as --reward, and "
             "policies as arms"
         )
     return _Known(entry, passport)
+
+
+def _is_reward(folder: Path, passport: Passport | None) -> bool:
+    return passport.role == "reward" if passport else (folder / SCALE_FILE).is_file()
 
 
 def _first(by_seed: Mapping[int, _Known]) -> _Known:
@@ -118,7 +122,12 @@ def _first(by_seed: Mapping[int, _Known]) -> _Known:
 
 
 def _start_arm(base: Path, reward: Path | None) -> Arm:
+    refuse_unsafe(base)
     passport = read_passport(base)
+    if _is_reward(base, passport):
+        raise UsageError(
+            f"--base {base}: this is a reward model; name the model that all arms started from"
+        )
     cost = passport.cost if passport else None
     return Arm("sft", "sft", "sft", "SFT", {0: None}, _scored([0], reward), cost=cost)
 

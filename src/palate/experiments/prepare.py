@@ -1,12 +1,14 @@
 """A loaded model → the roles of a stage: which adapters, which reference, which heads."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from peft import LoraConfig
 from transformers import PreTrainedModel
 
-from palate.errors import ModelError
+from palate.errors import ModelError, PalateError, RecipeError
 from palate.experiments.passport import read_passport
 from palate.models.load import Loaded, weights_hash
 from palate.models.roles import Roles
@@ -42,7 +44,7 @@ def policy_roles(
     copy of the weights.
     """
     roles = Roles(on_device(loaded.model), loaded.tokenizer)
-    with seeded(settings.seed):
+    with seeded(settings.seed), _targets_told(settings):
         roles.add_policy(lora or lora_config(settings), adapter=loaded.adapter)
     if with_reference:
         roles.add_reference(ref_model)
@@ -54,9 +56,28 @@ def reward_roles(
 ) -> Roles:
     """A reward model to be trained, started from the SFT model."""
     roles = Roles(on_device(loaded.model), loaded.tokenizer)
-    with seeded(settings.seed):
+    with seeded(settings.seed), _targets_told(settings):
         roles.add_reward(lora or lora_config(settings), adapter=loaded.adapter)
     return roles
+
+
+@contextmanager
+def _targets_told(settings: StageSettings) -> Iterator[None]:
+    """Name the setting where PEFT finds none of the layers that it asks for.
+
+    Raises:
+        RecipeError: it names no layer of the model.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if not isinstance(error, PalateError) and "arget modules" in str(error):
+            raise RecipeError(
+                f"lora_target_modules is {settings.lora_target_modules!r}, which names no layer of "
+                "this model; use all-linear, or names as print(model) shows them, such as "
+                "q_proj,v_proj"
+            ) from error
+        raise
 
 
 def add_value(roles: Roles, loaded: Loaded, settings: PPOSettings) -> None:
