@@ -39,7 +39,7 @@ def test_choice_follows_the_interval(difference: tuple[float, float, float], cho
 def test_sentence_carries_gain_interval_and_price() -> None:
     sentence = reach_verdict(EVIDENCE)["sentence"]
     assert sentence == (
-        "DPO is enough here: PPO gains +0.02 [-0.01, +0.05] gold reward at the same KL, for 4.1 "
+        "DPO is enough here: PPO gains +0.02 [−0.01, +0.05] gold reward at the same KL, for 4.1 "
         "times the time."
     )
 

@@ -31,6 +31,7 @@ from palate.experiments.arms import (
 )
 from palate.experiments.compare import measure_arms, write_results
 from palate.experiments.comparison import Comparison
+from palate.experiments.cost import Cost
 from palate.experiments.embedded import (
     FAST,
     FULL,
@@ -41,7 +42,7 @@ from palate.experiments.embedded import (
     world_settings,
 )
 from palate.experiments.prepare import load_reward
-from palate.experiments.run import Outcome, run_dpo, run_ppo, run_reward
+from palate.experiments.run import Outcome, fill_reference, run_dpo, run_ppo, run_reward
 from palate.experiments.world import (
     DEFAULT_TEMPERATURE,
     MAX_RESPONSE_TOKENS,
@@ -104,8 +105,10 @@ def run_demo(
     pairs = _pairs(sft.model_dir, sizes, seed)
     train, held_out = pairs[: sizes.pairs], pairs[sizes.pairs :]
     numbers = list(range(seed, seed + seeds))
-    cache = ReferenceCache()
-    trained = {n: _train(folder, sft.model_dir, train, held_out, sizes, n, cache) for n in numbers}
+    reference = _Reference.of(sft.model_dir, pairs, sizes)
+    trained = {
+        n: _train(folder, sft.model_dir, train, held_out, sizes, n, reference) for n in numbers
+    }
     prompts = world_prompts(sizes.prompts, seed=seed, split="heldout")
     decoding = Decoding(num_samples=2, max_new_tokens=MAX_RESPONSE_TOKENS)
     arms = _arms(sft, trained)
@@ -161,6 +164,21 @@ def _pairs(sft: Path, sizes: Sizes, seed: int) -> list[Preference]:
         )
 
 
+@dataclass(frozen=True)
+class _Reference:
+    """The SFT model's log-probabilities of all pairs, computed once for every DPO run."""
+
+    cache: ReferenceCache
+    cost: Cost
+
+    @classmethod
+    def of(cls, sft: Path, pairs: Sequence[Preference], sizes: Sizes) -> "_Reference":
+        settings = world_settings("dpo", sizes)
+        assert isinstance(settings, DPOSettings)
+        cache = ReferenceCache()
+        return cls(cache, fill_reference(cache, settings, load(sft), pairs))
+
+
 def _train(
     folder: Path,
     sft: Path,
@@ -168,7 +186,7 @@ def _train(
     held_out: Sequence[Preference],
     sizes: Sizes,
     seed: int,
-    cache: ReferenceCache,
+    reference: _Reference,
 ) -> Trained:
     """Both roads from the same start with one training seed."""
 
@@ -180,7 +198,10 @@ def _train(
         settings = world_settings("dpo", sizes)
         assert isinstance(settings, DPOSettings)
         settings = replace(settings, beta=beta, seed=seed, output_dir=place(f"dpo-beta-{beta:g}"))
-        dpo[beta] = run_dpo(settings, load(sft), train, eval_pairs=held_out, cache=cache)
+        dpo[beta] = run_dpo(
+            settings, load(sft), train, eval_pairs=held_out,
+            cache=reference.cache, cache_cost=reference.cost,
+        )  # fmt: skip
     reward_settings = world_settings("reward", sizes)
     assert isinstance(reward_settings, RewardSettings)
     reward_settings = replace(reward_settings, seed=seed, output_dir=place("reward"))

@@ -20,6 +20,7 @@ from palate.experiments.table import (
     plain,
     shortened,
 )
+from palate.experiments.verdict import NO_VERDICT
 from palate.measures.frontier import reward_at_kl
 
 _ROAD_NAMES = {"dpo": "DPO", "rlhf": "RLHF", "yardstick": "Yardstick"}
@@ -223,9 +224,9 @@ def _draw_match(
     sft: Mapping[str, Any] | None,
 ) -> None:
     """A line at the KL where the verdict compares the roads, and the gap between them there."""
-    matched = results.get("matched")
-    if matched is None:
-        return
+    matched, verdict = results.get("matched"), results.get("verdict") or {}
+    if matched is None or verdict.get("choice") == NO_VERDICT:
+        return  # so near to the SFT model the gap says nothing
     kl = float(matched["kl"])
     heights = [
         reward_at_kl(

@@ -12,7 +12,7 @@ from palate.data.grow import demonstration_trees, preference_trees, prompt_trees
 from palate.data.records import Demonstration, Preference, Prompt
 from palate.data.render import Renderer
 from palate.data.trees import Tree
-from palate.experiments.cost import Ledger
+from palate.experiments.cost import Cost, Ledger, metered
 from palate.experiments.passport import RewardBill, read_passport, start_of
 from palate.experiments.prepare import add_value, load_reward, policy_roles, reward_roles
 from palate.experiments.work import Outcome as Outcome
@@ -79,9 +79,14 @@ def run_dpo(
     *,
     eval_pairs: Sequence[Preference] = (),
     cache: ReferenceCache | None = None,
+    cache_cost: Cost | None = None,
     frame: Frame | None = None,
 ) -> Outcome:
-    """Direct preference optimization into `settings.output_dir`."""
+    """Direct preference optimization into `settings.output_dir`.
+
+    `cache` is shared with other runs from the same start and rows; `cache_cost` is what filling
+    it took, which goes on the bill of each: alone, each would have had to pay it.
+    """
     renderer = Renderer(loaded.tokenizer)
     rows = _rows(preference_trees, pairs, eval_pairs, renderer, settings)
     roles = policy_roles(loaded, settings)
@@ -92,7 +97,18 @@ def run_dpo(
             roles, rows.train, settings, eval_pairs=rows.held_out, cache=cache, run=run
         )
 
-    return _carry_out(work, learn, frame)
+    return _carry_out(work, learn, frame, earlier=cache_cost)
+
+
+def fill_reference(
+    cache: ReferenceCache, settings: DPOSettings, loaded: Loaded, pairs: Sequence[Preference]
+) -> Cost:
+    """Score pairs under the model that training starts from; what that cost."""
+    roles = policy_roles(loaded, settings)
+    rows = _rows(preference_trees, pairs, (), Renderer(loaded.tokenizer), settings)
+    with metered(roles) as cost:
+        cache.fill(roles, rows.train)
+    return cost
 
 
 def run_reward(
@@ -171,8 +187,14 @@ def _rows(
     return Rows(trees, grow(held_out, renderer, **limits)[0] if held_out else [], num_dropped)
 
 
-def _carry_out(work: Work, learn: Callable[[Run], Result], frame: Frame | None) -> Outcome:
-    """Hold the folder, train, and leave the model in it."""
+def _carry_out(
+    work: Work,
+    learn: Callable[[Run], Result],
+    frame: Frame | None,
+    *,
+    earlier: Cost | None = None,
+) -> Outcome:
+    """Hold the folder, train, and leave the model in it; `earlier` work is on the bill too."""
     frame = frame or Frame()
     assert work.start is not None
     identity = {"data": data_hash(work.rows.train), "model": work.start.weights}
@@ -182,4 +204,7 @@ def _carry_out(work: Work, learn: Callable[[Run], Result], frame: Frame | None) 
         run = work.begin(folder, identity=identity, resume=frame.resume, listeners=frame.listeners)
         with ledger.metered(work.roles) as cost:
             result = learn(run)
-        return work.close(folder, result, cost=cost, bill=ledger.total())
+        bill = ledger.total()
+        if earlier is not None:
+            cost, bill = earlier.plus(cost), bill and earlier.plus(bill)
+        return work.close(folder, result, cost=cost, bill=bill)

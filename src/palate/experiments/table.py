@@ -210,6 +210,8 @@ def console_table(results: Mapping[str, Any]) -> Table:
             measured(arm.get("win_rate_vs_sft"), percent=True),
             measured(arm.get("length")),
         ]
+        if arm.get("road") == "sft" and not cells[2].is_known:
+            cells[2] = Measured("the reference")
         sizes |= {int(cell.n) for cell in cells if cell.n}
         table.add_row(
             label,

@@ -20,6 +20,7 @@ ENOUGH = 0.1
 # the weakest selection there is, picking the better of two samples: at most log 2 − 1/2 nats
 # (Beirami et al. 2024, arXiv 2401.01879). A policy that has moved less has learnt next to nothing.
 LEAST_KL = math.log(2) - 0.5
+NO_VERDICT = "no verdict"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def reach_verdict(evidence: Evidence) -> dict[str, Any]:
     best_gain = max(estimate.value for estimate in evidence.gains.values())
     whose = "of these trained models" if evidence.num_seeds < 3 else "of the roads on this task"
     if not has_left:
-        choice = "no verdict"
+        choice = NO_VERDICT
         sentence = (
             f"No verdict: the nearer road is {_nats(evidence.matched_kl)} from the SFT model, less "
             f"than picking the better of two samples takes ({LEAST_KL:.2f}), and so near to the "
@@ -111,8 +112,9 @@ def reach_verdict(evidence: Evidence) -> dict[str, Any]:
 
 
 def _nats(kl: float) -> str:
-    return f"{kl:.{1 if kl >= 1 else 2}f} nats"
+    return f"{kl:.1f} nats" if kl >= 1 else f"{kl:.2g} nats"
 
 
 def _plain(estimate: Estimate) -> str:
-    return f"{estimate.value:+.2f} [{estimate.low:+.2f}, {estimate.high:+.2f}]"
+    words = f"{estimate.value:+.2f} [{estimate.low:+.2f}, {estimate.high:+.2f}]"
+    return words.replace("-", "\N{MINUS SIGN}")
