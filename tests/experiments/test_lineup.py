@@ -154,6 +154,9 @@ def test_folders_of_one_name_are_seeds_of_one_arm(
     }  # fmt: skip
     with pytest.raises(UsageError, match="both have training seed 5"):
         arms_of(*entries, run(4, 5), base=base)
+    other = trained(adapter, tmp_path / "other", replace(passport, settings={"beta": 0.9}))
+    with pytest.raises(UsageError, match="different settings"):
+        arms_of(*entries, Entry("dpo", other), base=base)
 
 
 def test_the_seed_of_a_run_folder_is_read_from_its_recipe(

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -146,8 +147,9 @@ def _arm(
 ) -> Arm:
     roads = {_road(one) for one in by_seed.values()}
     if len(roads) > 1:
+        named = (road or "unknown" for road in roads)
         raise UsageError(
-            f"--arm {name}: its folders are on different roads ({', '.join(map(str, roads))}); "
+            f"--arm {name}: its folders are on different roads ({', '.join(sorted(named))}); "
             "the folders of one name are training seeds of one arm: give the others another name"
         )
     road = roads.pop()
@@ -159,8 +161,7 @@ def _arm(
             f"neither road and the verdict leaves it out; say --arm dpo:{name}=… or "
             f"--arm rlhf:{name}=…, or yardstick:{name}=… if that is meant"
         )
-    settings = dict(passport.settings) if passport else {}
-    settings.pop("seed", None)
+    settings = _settings(name, by_seed.values())
     return Arm(
         name,
         KINDS.get(passport.stage, "other") if passport else "other",
@@ -172,6 +173,19 @@ def _arm(
         passport.road_cost if passport else None,
         passport.shared_cost(sharing[first.reward_folder]) if passport else None,
     )
+
+
+def _settings(name: str, runs: Iterable[_Known]) -> dict[str, Any]:
+    """What sets the arm apart, the same for each of its seeds; nothing where it is not known."""
+    known = [dict(one.passport.settings) for one in runs if one.passport]
+    for settings in known:
+        settings.pop("seed", None)
+        if settings != known[0]:
+            raise UsageError(
+                f"--arm {name}: its folders were trained with different settings ({known[0]} and "
+                f"{settings}), so they are not seeds of one arm; give them two names"
+            )
+    return known[0] if known else {}
 
 
 def _road(one: _Known) -> Road | None:
@@ -196,7 +210,8 @@ def _by_seed(name: str, runs: Sequence[_Known]) -> dict[int, _Known]:
         if one.seed in taken:
             raise UsageError(
                 f"--arm {name}: {taken[one.seed].entry.folder} and {one.entry.folder} both have "
-                f"training seed {one.seed}; give one folder a seed, or arms of two names"
+                f"training seed {one.seed}; train each with a --seed of its own, or give them two "
+                "names"
             )
         taken[one.seed] = one
     for one in runs:
