@@ -9,8 +9,17 @@ import torch
 from peft import LoraConfig, PeftModel
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from palate.data.grow import demonstration_trees, preference_trees, prompt_trees
 from palate.data.render import Renderer
-from palate.data.sources import Reading
+from palate.data.sources import (
+    Reading,
+    demonstrations_from_rows,
+    preferences_from_rows,
+    prompts_from_rows,
+    read_demonstrations,
+    read_preferences,
+    read_prompts,
+)
 from palate.data.trees import Tree
 from palate.errors import RecipeError
 from palate.experiments.prepare import policy_roles
@@ -180,29 +189,47 @@ def told(settings: Settings, roles: Roles, role: str) -> Settings:
     )
 
 
-def take_rows(
-    *,
-    read: Callable[[str | Path], Reading[Any]],
-    from_rows: Callable[[Iterable[Mapping[str, Any]]], Reading[Any]],
-    grow: Callable[..., tuple[list[Tree], int]],
-    renderer: Renderer,
-    settings: StageSettings,
-) -> Callable[[object, str], tuple[list[Tree], int]]:
-    """A function from rows and their argument's name to trees and the number of dropped rows.
+@dataclass(frozen=True)
+class Kind:
+    """Rows of one kind, as files and as objects give them.
 
-    Rows are a `datasets.Dataset`, a list of dicts, a path, or None (no trees).
+    Attributes:
+        read: a path → records.
+        from_rows: dicts → records.
+        grow: records → trees, and how many were too long and dropped.
     """
 
-    def taken(rows: object, what: str) -> tuple[list[Tree], int]:
-        if rows is None:
-            return [], 0
-        if isinstance(rows, str | Path):
-            records = read(rows).records
-        else:
-            records = from_rows(_finite(rows, what)).records
-        return grow(records, renderer, max_length=settings.max_length, overlong=settings.overlong)
+    read: Callable[[str | Path], Reading[Any]]
+    from_rows: Callable[[Iterable[Mapping[str, Any]]], Reading[Any]]
+    grow: Callable[..., tuple[list[Tree], int]]
 
-    return taken
+    def taker(
+        self, renderer: Renderer, settings: StageSettings
+    ) -> Callable[[object, str], tuple[list[Tree], int]]:
+        """A function from rows and their argument's name to trees and the number of dropped rows.
+
+        Rows are a `datasets.Dataset`, a list of dicts, a path, or None (no trees).
+        """
+
+        def taken(rows: object, what: str) -> tuple[list[Tree], int]:
+            if rows is None:
+                return [], 0
+            if isinstance(rows, str | Path):
+                records = self.read(rows).records
+            else:
+                records = self.from_rows(_finite(rows, what)).records
+            limits: dict[str, Any] = {
+                "max_length": settings.max_length,
+                "overlong": settings.overlong,
+            }
+            return self.grow(records, renderer, **limits)
+
+        return taken
+
+
+PAIRS = Kind(read_preferences, preferences_from_rows, preference_trees)
+DEMONSTRATIONS = Kind(read_demonstrations, demonstrations_from_rows, demonstration_trees)
+PROMPTS = Kind(read_prompts, prompts_from_rows, prompt_trees)
 
 
 def _finite(rows: object, what: str) -> Iterable[Mapping[str, Any]]:
