@@ -59,8 +59,8 @@ def test_unknown_arguments_of_methods(tmp_path: Path) -> None:
         ({"gradient_checkpointing": True}, "max_tokens_per_microbatch"),
         ({"bf16": True}, "dtype of the model"),
         ({"betta": 0.1}, "did you mean 'beta'?"),
-        ({"beta": "strong"}, "beta is 'strong'; it is a number"),
-        ({"logging_steps": 0.5}, "logging_steps is 0.5; it is a whole number"),
+        ({"beta": "strong"}, "beta is 'strong'; it must be a number"),
+        ({"logging_steps": 0.5}, "logging_steps is 0.5; it must be a whole number"),
         ({"beta": -1}, "beta is -1"),
     ],
 )

@@ -5,6 +5,7 @@ is never completed from a hub.
 """
 
 import json
+import textwrap
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -94,10 +96,9 @@ def read_weights(
                 local_files_only=Path(name).exists(),
                 output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(
-            f"{name}: cannot be loaded as a causal language model: {reason}"
+            f"{name}: cannot be loaded as a causal language model: {_reason(error)}"
         ) from error
     missing = [*report["missing_keys"], *report["mismatched_keys"]]
     if missing:
@@ -121,10 +122,14 @@ def _tokenizer(name: str) -> PreTrainedTokenizerBase:
             name, trust_remote_code=False, local_files_only=Path(name).exists()
         )
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{name}: its tokenizer cannot be loaded: {reason}") from error
+        raise ModelError(f"{name}: its tokenizer cannot be loaded: {_reason(error)}") from error
     assert isinstance(tokenizer, PreTrainedTokenizerBase)
     return tokenizer
+
+
+def _reason(error: Exception) -> str:
+    """What an error of another library says, on one line of readable length."""
+    return textwrap.shorten(str(error), width=240, placeholder=" …")
 
 
 def refuse_unsafe(folder: Path) -> None:

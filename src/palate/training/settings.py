@@ -313,18 +313,18 @@ def _coerce(of: "Field[Any]", value: Any) -> Any:
     assert of.default is not MISSING
     if wanted is bool:
         if not isinstance(value, bool):
-            raise RecipeError(f"{of.name} is {value!r}; it is true or false")
+            raise RecipeError(f"{of.name} is {value!r}; it must be true or false")
         return value
     if wanted in (int, float):
         try:
             number = float(value)
         except (TypeError, ValueError):
-            raise RecipeError(f"{of.name} is {value!r}; it is a number") from None
+            raise RecipeError(f"{of.name} is {value!r}; it must be a number") from None
         if not math.isfinite(number):
-            raise RecipeError(f"{of.name} is {value!r}; it is a finite number")
+            raise RecipeError(f"{of.name} is {value!r}; it must be a finite number")
         if isinstance(value, bool) or (wanted is int and number != int(number)):
-            raise RecipeError(f"{of.name} is {value!r}; it is a whole number")
+            raise RecipeError(f"{of.name} is {value!r}; it must be a whole number")
         return int(number) if wanted is int else number
     if not isinstance(value, str):
-        raise RecipeError(f"{of.name} is {value!r}; it is a word")
+        raise RecipeError(f"{of.name} is {value!r}; it must be a word")
     return value
