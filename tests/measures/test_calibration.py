@@ -91,6 +91,7 @@ def test_the_temperature_undoes_a_factor(factor: float) -> None:
     agrees = generator.random(20_000) < 1 / (1 + np.exp(-truth))
     margins = factor * np.where(agrees, truth, -truth)
     temperature = fit_temperature(margins)
+    assert temperature is not None
     assert temperature == pytest.approx(factor, rel=0.05)
     # A slow search finds no better one.
     tried = [measure_calibration(margins / t).log_loss for t in np.geomspace(0.1, 10, 200)]

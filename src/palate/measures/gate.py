@@ -34,7 +34,8 @@ class GateLimits:
     """What a reward model must reach. Each limit has its reason, which the report shows."""
 
     accuracy_low: float = _limit(0.5, "below it the accuracy may be a coin's")
-    lead: float = _limit(0.0, "else counting words tells the pairs apart as well as it does")
+    length_lead: float = _limit(0.01, "else a ruler tells the pairs apart as well")
+    words_lead: float = _limit(0.0, "else counting words tells the pairs apart better")
     calibration_error: float = _limit(0.15, "beyond it σ(margin) is no chance of being right")
     spread: float = _limit(1e-6, "rewards that are all alike teach nothing")
     length_share: float = _limit(0.5, "above it more than half of the reward is length")
@@ -283,12 +284,12 @@ def _checks(found: Mapping[str, Any], limits: GateLimits) -> tuple[Check, ...]:
     checks = [
         least("accuracy", accuracy.low, "accuracy_low", "low end of its interval"),
         least(
-            "beats-length", accuracy.value - max(longest, 1 - longest), "lead",
+            "beats-length", accuracy.value - max(longest, 1 - longest), "length_lead",
             "accuracy beyond that of length alone",
         ),
         least(
-            "beats-bag-of-words", accuracy.value - found["bag_of_words"].value, "lead",
-            "accuracy beyond that of a bag of words",
+            "beats-bag-of-words", accuracy.high - found["bag_of_words"].value, "words_lead",
+            "high end of accuracy, beyond that of a bag of words",
         ),
         most(
             "calibration", calibration.expected_calibration_error - calibration.noise,
