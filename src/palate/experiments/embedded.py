@@ -8,7 +8,7 @@ Bradley–Terry noise of a known temperature.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -115,14 +115,15 @@ def draw_world_pairs(
     *,
     num_pairs: int,
     seed: int,
+    split: Literal["train", "heldout"] = "train",
     advance: Callable[[int], None] = lambda _: None,
 ) -> list[Preference]:
-    """Pairs of the SFT model's own samples on training prompts, labeled with known noise."""
+    """Pairs of the SFT model's own samples on the world's prompts, labeled with known noise."""
     roles = Roles(loaded.model, loaded.tokenizer)
     roles.add_policy_as_is()
     renderer = Renderer(loaded.tokenizer)
     # Some pairs are equal texts and fall away; prompts differ from the demonstrations'.
-    prompts = world_prompts(round(num_pairs * 1.15), seed=seed + 1000)
+    prompts = world_prompts(round(num_pairs * 1.15), seed=seed + 1000, split=split)
     drawn = sample(
         roles,
         "policy",

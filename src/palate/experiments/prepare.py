@@ -13,7 +13,7 @@ from palate.experiments.passport import read_passport
 from palate.models.load import Loaded, weights_hash
 from palate.models.roles import Roles
 from palate.training.seeding import seeded
-from palate.training.settings import PPOSettings, StageSettings
+from palate.training.settings import PPOSettings, RewardSettings, StageSettings
 
 
 def lora_config(settings: StageSettings) -> LoraConfig | None:
@@ -52,12 +52,14 @@ def policy_roles(
 
 
 def reward_roles(
-    loaded: Loaded, settings: StageSettings, *, lora: LoraConfig | None = None
+    loaded: Loaded, settings: RewardSettings, *, lora: LoraConfig | None = None
 ) -> Roles:
     """A reward model to be trained, started from the SFT model."""
     roles = Roles(on_device(loaded.model), loaded.tokenizer)
     with seeded(settings.seed), _targets_told(settings):
-        roles.add_reward(lora or lora_config(settings), adapter=loaded.adapter)
+        roles.add_reward(
+            lora or lora_config(settings), adapter=loaded.adapter, num_heads=settings.num_heads
+        )
     return roles
 
 

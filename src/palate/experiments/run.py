@@ -15,6 +15,7 @@ from palate.data.trees import Tree
 from palate.experiments.cost import Cost, Ledger, metered
 from palate.experiments.passport import RewardBill, read_passport, start_of
 from palate.experiments.prepare import add_value, load_reward, policy_roles, reward_roles
+from palate.experiments.reward_gate import GateRule, pass_gate
 from palate.experiments.work import Outcome as Outcome
 from palate.experiments.work import Rows, Work, data_hash
 from palate.models.load import Loaded
@@ -141,12 +142,17 @@ def run_ppo(
     *,
     reward: Path | Reward,
     gold: Reward | None = None,
+    gate: GateRule | None = None,
     eval_prompts: Sequence[Prompt] = (),
     frame: Frame | None = None,
 ) -> Outcome:
     """PPO against a reward model's folder, or any reward, into `settings.output_dir`.
 
-    `gold` is only watched, in evaluations, beside the reward that is optimized.
+    `gold` is only watched, in evaluations, beside the reward that is optimized. `gate` says what
+    is done about a reward model's gate; None requires that one that was checked is fit.
+
+    Raises:
+        GateError: the reward model is not fit to be optimized against; nothing was trained.
     """
     renderer = Renderer(loaded.tokenizer)
     rows = _rows(prompt_trees, prompts, eval_prompts, renderer, settings)
@@ -155,6 +161,10 @@ def run_ppo(
     bill = None
     if isinstance(reward, Path):
         load_reward(roles, reward)
+        pass_gate(
+            gate or GateRule(), reward, roles, max_length=settings.max_length,
+            max_new_tokens=settings.max_new_tokens,
+        )  # fmt: skip
         bill = reward_bill(reward)
         reward = ModelReward(roles)
     optimized = reward

@@ -201,12 +201,16 @@ class RewardSettings(StageSettings):
     center_rewards_coefficient: float = setting(
         0.0, "weight of (reward chosen + rejected)², which keeps rewards near 0 (0.01 is usual)"
     )
+    num_heads: int = setting(
+        1, "scalar heads, trained apart: their mean is the reward, their spread its uncertainty"
+    )
     num_scale_samples: int = setting(64, "prompts whose SFT samples give the rewards' scale")
     max_new_tokens: int = setting(64, "tokens of those samples at most")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _smoothing(self.label_smoothing)
+        _positive("num_heads", self.num_heads)
 
 
 @dataclass(frozen=True, kw_only=True)
