@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer
 
 from palate.data.grow import preference_trees
 from palate.data.records import Preference, prompt_key
@@ -20,11 +19,9 @@ from palate.data.render import Overlong, Renderer
 from palate.data.trees import Forest, pack, plant
 from palate.errors import ModelError
 from palate.experiments.answers import as_policy
-from palate.experiments.prepare import load_reward, on_device
+from palate.experiments.prepare import frozen_reward, load_reward_model
 from palate.measures import longer_wins, rate_estimate
-from palate.models.load import Loaded, load, refuse_unsafe
-from palate.models.reward_folder import read_model
-from palate.models.roles import Roles
+from palate.models.load import Loaded
 from palate.models.scoring import response_logprobs, rewards
 from palate.training.progress import progress
 
@@ -97,15 +94,7 @@ def reward_scorer(folder: Path) -> Scorer:
     Raises:
         ModelError: the folder is unsafe, or no reward model.
     """
-    refuse_unsafe(folder)
-    if (folder / "adapter_config.json").exists():
-        loaded = load(folder)
-        roles = Roles(on_device(loaded.model), loaded.tokenizer)
-    else:
-        model = read_model(folder, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        roles = Roles(on_device(model), tokenizer)
-    load_reward(roles, folder)
+    roles = frozen_reward(load_reward_model(folder), folder)
     return Scorer(lambda forest: rewards(roles, forest), Renderer(roles.tokenizer), roles.device)
 
 
