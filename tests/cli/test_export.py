@@ -25,6 +25,7 @@ from palate.experiments.prepare import frozen_reward, load_reward_model
 from palate.models.load import load
 from palate.models.roles import Roles
 from palate.models.scoring import rewards, token_logprobs_of
+from palate.models.stock import write_merged
 
 SHAPES: dict[str, Callable[[], PreTrainedModel]] = {
     "llama": tiny.llama, "tied": lambda: tiny.llama(tied=True), "gpt2": tiny.gpt2,
@@ -203,10 +204,8 @@ def test_an_export_with_other_numbers_is_not_kept(
 def test_an_export_that_stock_libraries_cannot_read_is_not_kept(
     palate: Palate, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = exporting.write_merged
-
     def lose_weights(roles: Roles, folder: Path) -> None:
-        whole(roles, folder)
+        write_merged(roles, folder)
         (folder / "model.safetensors").unlink()
 
     monkeypatch.setattr(exporting, "write_merged", lose_weights)

@@ -274,7 +274,7 @@ def _compare(
                 "the export was not kept: its tokenizer, read by stock transformers, gives "
                 f"{theirs!r} for tokens that are {ours!r}"
             )
-    differences = [
+    differences: list[float] = [
         abs(theirs - shift - ours)
         for one, other in zip(own, found["scores"], strict=True)
         for ours, theirs in zip(one, other, strict=True)

@@ -16,7 +16,10 @@ import yaml
 
 from palate.errors import UsageError
 
-OWN = ("recipe.yaml", "manifest.json", "metrics.jsonl", "samples.jsonl", "checkpoints", "model")
+OWN = (
+    "recipe.yaml", "manifest.json", "metrics.jsonl", "samples.jsonl", "checkpoints", "model",
+    "trackers",
+)  # fmt: skip
 
 
 class RunFolder:
@@ -28,6 +31,7 @@ class RunFolder:
         self.samples = self.path / "samples.jsonl"
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model"
+        self.trackers = self.path / "trackers"
 
     @contextmanager
     def open(self, *, resume: bool = False, overwrite: bool = False) -> Iterator[None]:

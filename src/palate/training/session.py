@@ -46,7 +46,7 @@ from palate.training.settings import StageSettings
 
 log = logging.getLogger("palate")
 # Settings that do not change what a run computes, only where and how often it tells.
-FREE = frozenset({"output_dir", "save_steps", "save_total_limit"})
+FREE = frozenset({"output_dir", "save_steps", "save_total_limit", "report_to"})
 
 
 @runtime_checkable
