@@ -50,7 +50,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, pairs: Path, shown: Path, rec
             tiny.tokenizer().save_pretrained(folder)
             return folder
         stage, _, rest = name.partition(" ")
-        start = {"on sft": "sft", "on adapter": "sft lora"}.get(rest, "base")
+        start = {"on sft": "sft full", "on adapter": "sft lora"}.get(rest, "base")
         line = [
             stage, "--config", recipe, "--output-dir", folder, "--model", make(shape, start),
             "--data", shown if stage == "sft" else pairs, "--learning-rate", "0.02",
@@ -238,6 +238,7 @@ def test_a_base_that_moved_is_named_and_a_wrong_one_is_refused(
         assert said.code == 0, said.err
         config = json.loads((out / "adapter_config.json").read_text())
         assert config["base_model_name_or_path"] == str(moved)
+        assert f"base_model: {moved}\n" in (out / "README.md").read_text(encoding="utf-8")
     finally:
         shutil.move(moved, base)
 
@@ -278,20 +279,23 @@ def test_what_cannot_be_exported_is_told_in_one_line(
 def test_rows_that_are_gone_are_replaced_by_samples_or_asked_for(
     palate: Palate, made: Made, pairs: Path, tmp_path: Path
 ) -> None:
-    for shape, name in (("gpt2", "sft lora"), ("gpt2", "reward on sft")):
+    for name in ("sft lora", "reward on sft", "reward full"):
         run = tmp_path / name
-        shutil.copytree(made(shape, name), run)
+        shutil.copytree(made("gpt2", name), run)
         recipe = (run / "recipe.yaml").read_text(encoding="utf-8")
         lines = [line for line in recipe.splitlines() if not line.startswith("data:")]
         (run / "recipe.yaml").write_text("\n".join(lines), encoding="utf-8")
-    policy = palate("export", tmp_path / "sft lora", "--output-dir", tmp_path / "a", "--json")
-    assert policy.code == 0, policy.err
-    assert 0 < policy.json["responses_scored"] <= 4
-    reward = ("export", tmp_path / "reward on sft", "--output-dir", tmp_path / "b")
-    said = palate(*reward)
+    # A reward model that started from a run has that run's samples.
+    for number, name in enumerate(("sft lora", "reward on sft")):
+        out = tmp_path / f"out-{number}"
+        said = palate("export", tmp_path / name, "--output-dir", out, "--json")
+        assert said.code == 0, said.err
+        assert 0 < said.json["responses_scored"] <= 4
+    asked = ("export", tmp_path / "reward full", "--output-dir", tmp_path / "out")
+    said = palate(*asked)
     assert said.code == 2
     assert "name a file of such rows with --data" in said.error
-    assert palate(*reward, "--data", pairs).code == 0
+    assert palate(*asked, "--data", pairs).code == 0
 
 
 def test_pickled_weights_are_refused(palate: Palate, made: Made, tmp_path: Path) -> None:

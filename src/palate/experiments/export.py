@@ -124,7 +124,7 @@ def export_run(
             versions=found["versions"],
             serve=_serve(what, draft, output_dir, name),
         )
-        write_export_card(run, export, draft)
+        write_export_card(run, export, draft, base=name if run.is_adapter else run.passport.base)
     return export
 
 
@@ -189,7 +189,7 @@ def _load(run: TrainedRun, base: str | None) -> Loaded:
             "is not there; say where that model is with --base"
         )
     loaded = read(folder, base=base)
-    comparable = passport.start is not None and passport.start.dtype == "float32"
+    comparable = passport.start is None or passport.start.dtype == "float32"
     if comparable and passport.base_hash not in (None, weights_hash(loaded.model)):
         raise ModelError(
             f"{loaded.model.name_or_path}: not the base that the adapter in {run.folder.path} was "

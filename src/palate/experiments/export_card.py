@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 ELSEWHERE = ("stage", "model", "data", "eval_data", "reward", "output_dir")
 
 
-def write_export_card(run: TrainedRun, export: "Export", folder: Path) -> None:
-    """Write README.md into the exported folder."""
-    base = run.passport.base
+def write_export_card(run: TrainedRun, export: "Export", folder: Path, *, base: str) -> None:
+    """Write README.md into the exported folder; `base` is what was trained, where it is now."""
     origin = _lineage(base)
     licence = base_licence(origin[-1])
     front = {

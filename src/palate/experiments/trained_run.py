@@ -2,11 +2,11 @@
 
 import json
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import yaml
+from huggingface_hub import try_to_load_from_cache
 
 from palate.data.grow import demonstration_trees, preference_trees
 from palate.data.records import Demonstration
@@ -91,7 +91,8 @@ def some_rows(
     """A few rows of a run, with responses.
 
     They are the first of the file that it was trained on; where that holds prompts alone or is
-    not known, the run's own samples; on the embedded world, demonstrations of it.
+    not known, samples of the run (of a reward model, of the run that it started from); on the
+    embedded world, demonstrations of it.
 
     Args:
         run: the run.
@@ -103,36 +104,36 @@ def some_rows(
         UsageError: the run has no rows with responses, and no file is given.
         DataError: the file cannot be read.
     """
-    recipe = run.recipe
+    recipe, stage = run.recipe, run.passport.stage
     limits: Any = {"max_length": recipe["max_length"], "overlong": "drop"}
-    named = data or recipe.get("data")
     skip_bad = bool(recipe.get("skip_bad"))
-    if named and (data or Path(named).exists()) and run.passport.stage in ("reward", "dpo"):
+    named: Any = data or recipe.get("data")
+    there = bool(named) and (data is not None or Path(named).exists())
+    if there and stage in ("reward", "dpo"):
         pairs = read_preferences(named, skip_bad=skip_bad).records
-        trees, _ = preference_trees(pairs, renderer, **limits)
-    elif named and (data or Path(named).exists()) and run.passport.stage == "sft":
-        chosen = bool(recipe.get("use_chosen"))
+        return preference_trees(pairs, renderer, **limits)[0][:count]
+    if there and (stage == "sft" or data is not None):
+        chosen = stage == "sft" and bool(recipe.get("use_chosen"))
         shown = read_demonstrations(named, use_chosen=chosen, skip_bad=skip_bad).records
-        trees, _ = demonstration_trees(shown, renderer, **limits)
-    elif data:
-        shown = read_demonstrations(data).records
-        trees, _ = demonstration_trees(shown, renderer, **limits)
     elif "data" in recipe and named is None:
         shown = world_demonstrations(count, seed=recipe["seed"])
-        trees, _ = demonstration_trees(shown, renderer, **limits)
     else:
-        trees, _ = demonstration_trees(_samples(run), renderer, **limits)
-    if not trees:
+        shown = _samples(run)
+    if not shown:
         raise UsageError(
             f"{run.folder.path}: none of its rows are there any more to score again; name a file "
             "of such rows with --data"
         )
-    return list(islice(trees, count))
+    return demonstration_trees(shown, renderer, **limits)[0][:count]
 
 
 def _samples(run: TrainedRun) -> list[Demonstration]:
-    """The run's samples that have words in them, newest first."""
-    path = run.folder.samples
+    """Samples that have words in them, newest first: the run's, or those of the run before it.
+
+    A reward model answers nothing; what it was trained from does.
+    """
+    start = run.passport.start.name if run.passport.start else run.passport.base
+    path = run.folder.samples if not run.is_reward else RunFolder(Path(start).parent).samples
     if not path.is_file():
         return []
     rows: list[Any] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -149,15 +150,17 @@ def base_licence(base: str) -> str | None:
     Args:
         base: a folder, or a hub name whose snapshot is in the cache.
     """
-    card = Path(base) / "README.md"
-    if not Path(base).is_dir():
-        from huggingface_hub import try_to_load_from_cache
-
-        found = try_to_load_from_cache(base, "README.md")
-        card = Path(found) if isinstance(found, str) else card
     try:
+        card = Path(base) / "README.md" if Path(base).is_dir() else _cached_card(base)
         _, front, _ = card.read_text(encoding="utf-8").split("---\n", 2)
         licence = yaml.safe_load(front).get("license")
     except (OSError, ValueError, AttributeError, yaml.YAMLError):
         return None
     return str(licence) if licence else None
+
+
+def _cached_card(name: str) -> Path:
+    found = try_to_load_from_cache(name, "README.md")
+    if not isinstance(found, str):
+        raise FileNotFoundError(name)
+    return Path(found)
