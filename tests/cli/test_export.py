@@ -174,7 +174,10 @@ def test_a_reward_model_is_a_sequence_classifier_whose_logit_is_the_reward(
 
 
 def test_the_card_tells_what_the_run_knows(palate: Palate, made: Made, tmp_path: Path) -> None:
-    run, out = made("gpt2", "sft lora"), tmp_path / "out"
+    run, out = tmp_path / "run", tmp_path / "out"
+    shutil.copytree(made("gpt2", "sft lora"), run)
+    with (run / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"step": 2, "bygone": 3.0}\n')
     card = made("gpt2", "base") / "README.md"
     card.write_text("---\nlicense: apache-2.0\n---\n# Base\n", encoding="utf-8")
     assert palate("export", run, "--output-dir", out).code == 0
@@ -182,7 +185,8 @@ def test_the_card_tells_what_the_run_knows(palate: Palate, made: Made, tmp_path:
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     for said in (
         "license: apache-2.0", manifest["data"], "`shown.jsonl`", "| `learning_rate` | 0.02 |",
-        "The run had no held-out rows", "| `loss` |", "A new process without Palate",
+        "The run had no held-out rows", "| `loss` |", "| `bygone` | 3 | not known |",
+        "A new process without Palate",
         f"vllm serve {out}", "Not run here",
     ):  # fmt: skip
         assert said in text

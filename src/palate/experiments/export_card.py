@@ -8,7 +8,7 @@ import yaml
 from palate.experiments.card import STAGES
 from palate.experiments.passport import read_passport
 from palate.experiments.trained_run import TrainedRun, base_licence
-from palate.training.journal import metric
+from palate.training.journal import METRICS
 
 if TYPE_CHECKING:
     from palate.experiments.export import Export
@@ -32,7 +32,7 @@ def write_export_card(run: TrainedRun, export: "Export", folder: Path, *, base: 
         "---", yaml.safe_dump(front, sort_keys=False).strip(), "---", "",
         f"# {export.output_dir.name}", "",
         f"Trained with Palate by {STAGES.get(run.passport.stage, run.passport.stage)} from "
-        f"{' ← '.join(f'`{name}`' for name in origin)}.", "",
+        f"{' ← '.join(f'`{name}`' for name in origin)}{_against(run)}.", "",
         f"Licence of the base: {licence or 'not known; no card of it is here'}.",
         "", *_settings(run), "", *_metrics(run), "",
         "## Checked", "", _checked(export), "",
@@ -40,6 +40,12 @@ def write_export_card(run: TrainedRun, export: "Export", folder: Path, *, base: 
         "## Serve it", "", "Not run here:", "", *(f"    {line}" for line in export.serve), "",
     ]  # fmt: skip
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _against(run: TrainedRun) -> str:
+    return (
+        f", against the reward model `{run.passport.reward.folder}`" if run.passport.reward else ""
+    )
 
 
 def _lineage(base: str) -> list[str]:
@@ -68,7 +74,7 @@ def _settings(run: TrainedRun) -> list[str]:
 
 def _name_of(recipe: dict[str, Any], key: str) -> str:
     if key not in recipe:
-        return "rows given in Python"
+        return "rows of no named file"
     return f"`{Path(recipe[key]).name}`" if recipe[key] else "the embedded world's"
 
 
@@ -83,13 +89,19 @@ def _metrics(run: TrainedRun) -> list[str]:
     else:
         how = f"`eval_` is measured on held-out rows: {_name_of(run.recipe, 'data')}."
     rows = [
-        f"| `{name}` | {value:.4g} | {metric(name).unit} | {metric(name).definition} |"
+        f"| `{name}` | {value:.4g} | {_meaning(name)} |"
         for name, value in sorted(run.metrics.items())
     ]
     return [
         "## Last metrics", "", f"{how} The others are means of the last window of training.", "",
         "| metric | value | unit | definition |", "| --- | --- | --- | --- |", *rows,
     ]  # fmt: skip
+
+
+def _meaning(name: str) -> str:
+    """Unit and definition; an older Palate's run may have metrics that this one has not."""
+    known = METRICS.get(name.removeprefix("eval_"))
+    return f"{known.unit} | {known.definition}" if known else "not known | of another version"
 
 
 def _checked(export: "Export") -> str:
