@@ -14,7 +14,20 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from palate.cli import check, check_reward, compare, demo, dpo, env, ppo, reward, sample, score, sft
+from palate.cli import (
+    check,
+    check_reward,
+    compare,
+    demo,
+    dpo,
+    env,
+    export,
+    ppo,
+    reward,
+    sample,
+    score,
+    sft,
+)
 from palate.errors import Interrupted, PalateError
 from palate.training.settings import ELSEWHERE
 
@@ -46,6 +59,7 @@ app.command("ppo", help=ppo.HELP)(ppo.ppo)
 app.command("compare", help=compare.HELP)(compare.compare)
 app.command("sample", help=sample.HELP)(sample.sample)
 app.command("score", help=score.HELP)(score.score)
+app.command("export", help=export.HELP)(export.export)
 app.command("env", help=env.HELP)(env.env)
 
 

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import AutoTokenizer
 
 from palate.data.grow import preference_trees
 from palate.data.records import Preference, prompt_key
@@ -22,10 +21,10 @@ from palate.data.render import Overlong, Renderer
 from palate.data.trees import Forest, Tree, fit, pack, plant
 from palate.errors import ModelError
 from palate.experiments.answers import as_policy
-from palate.experiments.prepare import load_reward, on_device
+from palate.experiments.prepare import frozen_reward, load_reward_model
 from palate.measures import longer_wins, rate_estimate
-from palate.models.load import Loaded, load, refuse_unsafe
-from palate.models.reward_folder import RewardScale, read_model
+from palate.models.load import Loaded
+from palate.models.reward_folder import RewardScale
 from palate.models.roles import Roles
 from palate.models.scoring import head_rewards, response_logprobs
 from palate.training.progress import progress
@@ -143,16 +142,7 @@ def reward_scorer(folder: Path) -> Scorer:
     Raises:
         ModelError: the folder is unsafe, or no reward model.
     """
-    refuse_unsafe(folder)
-    if (folder / "adapter_config.json").exists():
-        loaded = load(folder)
-        roles = Roles(on_device(loaded.model), loaded.tokenizer)
-    else:
-        model = read_model(folder, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        roles = Roles(on_device(model), tokenizer)
-    load_reward(roles, folder)
-    return role_scorer(roles)
+    return role_scorer(frozen_reward(load_reward_model(folder), folder))
 
 
 def role_scorer(roles: Roles) -> Scorer:

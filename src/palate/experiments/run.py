@@ -34,6 +34,7 @@ from palate.training.settings import (
     StageSettings,
 )
 from palate.training.sft import train_sft
+from palate.training.trackers import tracking
 
 Record = TypeVar("Record")
 
@@ -210,9 +211,13 @@ def _carry_out(
     assert work.start is not None
     identity = {"data": data_hash(work.rows.train), "model": work.start.weights}
     folder = RunFolder(work.settings.output_dir)
-    with folder.open(resume=frame.resume, overwrite=frame.overwrite):
+    with (
+        folder.open(resume=frame.resume, overwrite=frame.overwrite),
+        tracking(work.settings, stage=work.stage, folder=folder) as trackers,
+    ):
         ledger = Ledger(folder.path, resume=frame.resume)
-        run = work.begin(folder, identity=identity, resume=frame.resume, listeners=frame.listeners)
+        listeners = (*frame.listeners, *trackers)
+        run = work.begin(folder, identity=identity, resume=frame.resume, listeners=listeners)
         with ledger.metered(work.roles) as cost:
             result = learn(run)
         bill = ledger.total()

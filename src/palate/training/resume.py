@@ -14,7 +14,7 @@ from palate.training.journal import Journal, Window, count_rows, keep_rows
 from palate.training.settings import StageSettings
 
 # Settings that do not change what a run computes, only where and how often it tells.
-FREE = frozenset({"output_dir", "save_steps", "save_total_limit"})
+FREE = frozenset({"output_dir", "save_steps", "save_total_limit", "report_to"})
 
 
 @dataclass

@@ -11,6 +11,7 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 from palate.errors import RecipeError
+from palate.training.tracker_packages import check_tracker
 
 Schedule = Literal["linear", "cosine", "constant"]
 Settings = TypeVar("Settings", bound="StageSettings")
@@ -40,7 +41,6 @@ ELSEWHERE = {
     "kl_coeff": "kl_coef",
     "beta_kl": "kl_coef",
     "ref_model_path": "the reference is the model that training starts from",
-    "report_to": "nothing: metrics go to metrics.jsonl in the output folder",
     "remove_unused_columns": "nothing: unused columns are kept and ignored",
     "bf16": "nothing: the precision is the dtype of the model that is given",
     "gradient_checkpointing": "max_tokens_per_microbatch (fewer tokens at a time, less memory)",
@@ -103,6 +103,9 @@ class StageSettings:
     adam_epsilon: float = setting(1e-8, "added to AdamW's denominator")
     max_grad_norm: float = setting(1.0, "gradients are scaled down to this norm; 0: never")
     logging_steps: int = setting(10, "steps that a row of metrics.jsonl averages")
+    report_to: str = setting(
+        "none", "experiment trackers, comma separated: tensorboard, wandb, trackio …"
+    )
     eval_steps: int = setting(0, "steps between evaluations; 0: only at the end")
     save_steps: int = setting(0, "steps between checkpoints; 0: none, but when interrupted")
     save_total_limit: int = setting(2, "checkpoints kept (the best one besides)")
@@ -142,6 +145,8 @@ class StageSettings:
             )
         if self.load_best_model_at_end and not self.eval_steps:
             raise RecipeError("load_best_model_at_end needs evaluations: set eval_steps too")
+        for name in self.trackers:
+            check_tracker(name, given=self.report_to)
         for name, allowed in choices(type(self)).items():
             if getattr(self, name) not in allowed:
                 raise RecipeError(
@@ -158,6 +163,12 @@ class StageSettings:
         """`lora_target_modules` as PEFT takes it."""
         names = [name.strip() for name in self.lora_target_modules.split(",")]
         return names[0] if len(names) == 1 and names[0] == "all-linear" else names
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """`report_to` as names; () where the log goes nowhere else."""
+        names = (name.strip() for name in self.report_to.split(","))
+        return () if self.report_to.strip() == "none" else tuple(dict.fromkeys(names))
 
     def num_steps(self, num_rows: int) -> int:
         """Optimizer steps of the run; the last step of an epoch may be smaller."""
