@@ -12,14 +12,19 @@ from torch import Tensor
 
 from palate.data.trees import Tree, pack, plant
 from palate.models.roles import Roles
-from palate.models.scoring import response_logprobs
+from palate.models.scoring import token_logprobs_of
+from palate.objectives.weighting import length_desensitized
 
 
 class ReferenceCache:
-    """Log-probability of every response of every tree under the reference, in nats."""
+    """Log-probability of every response of every tree under the reference, in nats.
+
+    Beside each sum stands the part of it beyond the tree's shortest response, so that runs with
+    another `ld_alpha` can share one cache.
+    """
 
     def __init__(self, *, max_tokens: int = 4096) -> None:
-        self._rows: dict[str, tuple[float, ...]] = {}
+        self._rows: dict[str, tuple[tuple[float, float], ...]] = {}
         self._max_tokens = max_tokens
 
     def __len__(self) -> int:
@@ -34,11 +39,22 @@ class ReferenceCache:
         for group in pack(missing, max_tokens=self._max_tokens):
             chosen = [missing[i] for i in group]
             forest = plant(chosen, device=roles.device)
-            sums = iter(response_logprobs(roles, "reference", forest).tolist())
+            per_token = token_logprobs_of(roles, "reference", forest)
+            sums, tails = forest.sums(per_token), forest.sums(per_token * forest.tails)
+            both = iter(zip(sums.tolist(), tails.tolist(), strict=True))
             for tree in chosen:
-                self._rows[tree.key()] = tuple(next(sums) for _ in tree.responses)
+                self._rows[tree.key()] = tuple(next(both) for _ in tree.responses)
 
-    def lookup(self, trees: Sequence[Tree], *, device: torch.device) -> Float[Tensor, " response"]:
-        """Reference log-probabilities of the responses of trees, in a forest's order."""
-        sums = [value for tree in trees for value in self._rows[tree.key()]]
-        return torch.tensor(sums, dtype=torch.float32, device=device)
+    def lookup(
+        self, trees: Sequence[Tree], *, device: torch.device, ld_alpha: float = 1.0
+    ) -> Float[Tensor, " response"]:
+        """Reference log-probabilities of the responses of trees, in a forest's order.
+
+        Args:
+            trees: all of them were filled in.
+            device: where the result stands.
+            ld_alpha: weight of the tokens beyond a tree's shortest response.
+        """
+        both = [numbers for tree in trees for numbers in self._rows[tree.key()]]
+        sums, tails = torch.tensor(both, dtype=torch.float32, device=device).unbind(1)
+        return length_desensitized(logprobs=sums, tail_logprobs=tails, alpha=ld_alpha)

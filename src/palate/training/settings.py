@@ -11,11 +11,15 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 from palate.errors import RecipeError
+from palate.training.loss_types import ANY_DIVERGENCE, LOSS_TYPES, loss_names, loss_weights
 
 Schedule = Literal["linear", "cosine", "constant"]
 Settings = TypeVar("Settings", bound="StageSettings")
 Overlong = Literal["refuse", "drop"]
-LossType = Literal["sigmoid", "ipo", "hinge", "robust"]
+Divergence = Literal["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"]
+
+# Words that may be given as a list; they are kept comma separated.
+LISTS = frozenset({"loss_type", "loss_weights", "lora_target_modules"})
 
 # What people bring from TRL and transformers, and what it is called (or why it is not) here.
 ELSEWHERE = {
@@ -61,7 +65,9 @@ ELSEWHERE = {
     "dataset_num_proc": "nothing: rows are rendered once, in this process",
     "dataloader_num_workers": "nothing: rows are rendered once, in this process",
     "model_init_kwargs": "nothing: load the model with them and give the trainer the model",
-    "rpo_alpha": "nothing: DPO's loss has no SFT term",
+    "rpo_alpha": "loss_type sigmoid,sft with loss_weights 1,α",
+    "label_pad_token_id": "nothing: there is never padding",
+    "reference_free": "loss_type cpo, simpo or orpo",
     "num_generations": "num_samples_per_prompt",
     "total_episodes": "max_steps (rollouts) or num_train_epochs",
     "local_rollout_forward_batch_size": "max_tokens_per_microbatch",
@@ -211,22 +217,117 @@ class RewardSettings(StageSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class DPOSettings(StageSettings):
-    """Direct preference optimization (Rafailov et al. 2023, arXiv 2305.18290, eq. 7)."""
+    """Direct preference optimization and its family (docs/papers.md: loss, paper, deviations)."""
 
     learning_rate: float = setting(1e-5, "peak step size (full weights want 1e-6 and less)")
     beta: float = setting(0.1, "strength of the tie to the reference: higher stays closer (eq. 7)")
-    loss_type: LossType = setting("sigmoid", "function of the margin: sigmoid, ipo, hinge, robust")
+    loss_type: str = setting(
+        "sigmoid", f"one loss or several, comma separated: {', '.join(LOSS_TYPES)}"
+    )
+    loss_weights: str = setting("1", "weights of several losses, comma separated; 1: all alike")
     label_smoothing: float = setting(0.0, "share of labels taken to be flipped, in [0, 0.5)")
+    f_divergence_type: Divergence = setting(
+        "reverse_kl", "tie to the reference as another f-divergence (losses of a margin)"
+    )
+    f_alpha_divergence_coef: float = setting(0.5, "α of alpha_divergence (1: reverse_kl)")
+    ld_alpha: float = setting(
+        1.0, "weight of tokens beyond the pair's shorter response (LD-DPO); 1: as all others"
+    )
+    use_weighting: bool = setting(
+        False, "weigh pairs by how likely the policy is to say them (WPO)"
+    )
+    discopop_tau: float = setting(0.05, "width of discopop's blend (Lu et al. 2024)")
+    simpo_gamma: float = setting(0.5, "lead in rewards that simpo asks for (TRL)")
+    cpo_alpha: float = setting(1.0, "weight of cpo's negative log-likelihood (Xu et al. 2024)")
+    desirable_weight: float = setting(1.0, "weight of desirable responses in kto and bco")
+    undesirable_weight: float = setting(1.0, "weight of undesirable responses in kto and bco")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _positive("beta", self.beta)
+        for name in ("beta", "discopop_tau", "desirable_weight", "undesirable_weight"):
+            _positive(name, getattr(self, name))
+        for name in ("simpo_gamma", "cpo_alpha"):
+            if not getattr(self, name) >= 0:
+                raise RecipeError(f"{name} is {getattr(self, name)}; it must be 0 or more")
         _smoothing(self.label_smoothing)
-        if self.label_smoothing and self.loss_type in ("ipo", "hinge"):
+        if not 0 <= self.ld_alpha <= 1:
+            raise RecipeError(f"ld_alpha is {self.ld_alpha}; it must lie in [0, 1]")
+        names = [name for name, _ in self.losses]
+        if self.label_smoothing and not self._used_by("label_smoothing"):
             raise RecipeError(
                 f"label_smoothing is {self.label_smoothing}, but the {self.loss_type} loss has no "
                 "noise model; set it to 0, or take loss_type sigmoid or robust"
             )
+        if "exo_pair" in names and not self.label_smoothing:
+            raise RecipeError(
+                "label_smoothing is 0, but loss_type exo_pair compares with a label that has some "
+                "doubt; set it above 0 (the paper takes 1e-3)"
+            )
+        strange = sorted(set(names) - ANY_DIVERGENCE - {"sft"})
+        if self.f_divergence_type != "reverse_kl" and strange:
+            raise RecipeError(
+                f"f_divergence_type is {self.f_divergence_type}, but loss_type {strange[0]} does "
+                "not compare two responses of one prompt, so the divergence's constant would stay; "
+                f"take reverse_kl, or {', '.join(sorted(ANY_DIVERGENCE))}"
+            )
+        if self.use_weighting and self.couples_rows:
+            raise RecipeError(
+                f"use_weighting is on, but loss_type {self.loss_type} sorts the step's pairs, so "
+                "that no loss belongs to one pair; turn it off, or take another loss"
+            )
+
+    @property
+    def losses(self) -> tuple[tuple[str, float], ...]:
+        """Names of the losses with their weights."""
+        names = loss_names(self.loss_type)
+        return tuple(zip(names, loss_weights(self.loss_weights, names), strict=True))
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether any loss compares with the reference."""
+        return any(LOSS_TYPES[name].reference for name, _ in self.losses)
+
+    @property
+    def couples_rows(self) -> bool:
+        """Whether a loss looks at all rows of a step at once."""
+        return any(LOSS_TYPES[name].rows == "step" for name, _ in self.losses)
+
+    @property
+    def rewards_per_token(self) -> bool:
+        """Whether logged rewards are means over tokens, as in losses that never see sums."""
+        return not self.needs_reference and any(
+            LOSS_TYPES[name].tokens == "mean" for name, _ in self.losses
+        )
+
+    def idle(self) -> list[str]:
+        """A sentence for each setting that was changed and has no effect here."""
+        found = []
+        for name in ("beta", "discopop_tau", "simpo_gamma", "cpo_alpha", "desirable_weight",
+                     "undesirable_weight"):  # fmt: skip
+            if self._changed(name) and not self._used_by(name):
+                users = [n for n, kind in LOSS_TYPES.items() if name in kind.uses]
+                which = f"only {', '.join(users)} read it" if len(users) < 9 else "it has no scale"
+                found.append(f"{name} has no effect with loss_type {self.loss_type}: {which}")
+        if (
+            self._changed("f_alpha_divergence_coef")
+            and self.f_divergence_type != "alpha_divergence"
+        ):
+            found.append(
+                "f_alpha_divergence_coef has no effect: f_divergence_type is "
+                f"{self.f_divergence_type}, not alpha_divergence"
+            )
+        if self._changed("loss_weights") and len(self.losses) == 1:
+            found.append("loss_weights of a single loss only scales the gradient")
+        if self.ld_alpha != 1 and all(name == "sft" for name, _ in self.losses):
+            found.append("ld_alpha has no effect: the sft loss counts every token of a response")
+        return found
+
+    def _used_by(self, name: str) -> bool:
+        return any(name in LOSS_TYPES[loss].uses for loss, _ in self.losses)
+
+    def _changed(self, name: str) -> bool:
+        defaults = {f.name: f.default for f in fields(self)}
+        return bool(getattr(self, name) != defaults[name])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,6 +426,10 @@ def _coerce(of: "Field[Any]", value: Any) -> Any:
         if isinstance(value, bool) or (wanted is int and number != int(number)):
             raise RecipeError(f"{of.name} is {value!r}; it is a whole number")
         return int(number) if wanted is int else number
+    if isinstance(value, list | tuple) and of.name in LISTS:
+        return ",".join(str(part) for part in value)
+    if isinstance(value, int | float) and of.name == "loss_weights" and value is not True:
+        return str(value)
     if not isinstance(value, str):
         raise RecipeError(f"{of.name} is {value!r}; it is a word")
     return value
