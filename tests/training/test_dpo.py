@@ -2,18 +2,25 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import pytest
 import torch
 from tests import tiny
+from tests.training.runs import At, Stop, kill
 
 from palate.data.trees import Tree, plant
 from palate.errors import DataError
+from palate.models.moving import add_moving_reference, frozen_twin
 from palate.models.reference import ReferenceCache
 from palate.models.roles import Roles
-from palate.training.dpo import train_dpo
-from palate.training.pair_scores import score_pairs
+from palate.training.dpo import evaluate_pairs, train_dpo
+from palate.training.folder import RunFolder
+from palate.training.pair_scores import mismatched, score_pairs
+from palate.training.session import Listener, Result, Run
 from palate.training.settings import DPOSettings
 
 PAIRS = tiny.trees(5)
@@ -259,3 +266,165 @@ def test_all_weights_can_be_trained() -> None:
     result = train_dpo(roles, PAIRS, settings)
     assert result.history[0]["loss"] < math.log(2)
     assert result.steps == 4
+
+
+LABELLED = [
+    replace(tree, desirable=number % 3 != 0)
+    for number, tree in enumerate(tiny.trees(6, responses=1, seed=3))
+]
+
+
+def test_strangers_are_other_rows_responses() -> None:
+    found = mismatched(PAIRS)
+    for own, stranger in zip(PAIRS, found, strict=True):
+        assert stranger.prompt == own.prompt
+        assert stranger.responses in [t.responses for t in PAIRS if t.prompt != own.prompt]
+    lonely = [Tree((1, 2), t.responses, origin=t.origin) for t in PAIRS]
+    with pytest.raises(DataError, match="toy:1: every row has its prompt, but loss_type kto"):
+        mismatched(lonely)
+
+
+@pytest.mark.parametrize("rows", [LABELLED, PAIRS], ids=["labelled", "pairs"])
+@pytest.mark.parametrize("loss_type", ["kto", "bco", "apo_zero_unpaired"])
+def test_losses_of_single_responses_equal_a_slow_computation(
+    loss_type: str, rows: list[Tree]
+) -> None:
+    """One evaluation, from log-probabilities of the stock model, one response at a time."""
+    roles, beta = _roles(), 0.3
+    settings = DPOSettings(
+        loss_type=loss_type, beta=beta, desirable_weight=1.5, undesirable_weight=0.5,
+        max_tokens_per_microbatch=30,
+    )  # fmt: skip
+
+    def ratios(some: list[Tree]) -> list[float]:
+        sums = {}
+        for name in ("policy", "reference"):
+            with torch.no_grad(), roles.enter(name):
+                sums[name] = [float(x.sum()) for x in tiny.stock_logprobs(roles.model, some)]
+        return [p - q for p, q in zip(sums["policy"], sums["reference"], strict=True)]
+
+    own = ratios(rows)
+    labels = [
+        tree.desirable if len(tree.responses) == 1 else place == 0
+        for tree in rows
+        for place in range(len(tree.responses))
+    ]
+    good = [beta * d for d, label in zip(own, labels, strict=True) if label]
+    bad = [beta * d for d, label in zip(own, labels, strict=True) if not label]
+    z = max(0.0, mean(ratios(mismatched(rows))))
+    delta = (mean(good) + mean(bad)) / 2
+    each = []
+    for d, label in zip(own, labels, strict=True):
+        sign, weight = (1, 1.5) if label else (-1, 0.5)
+        each.append(
+            weight
+            * {
+                "kto": 1 / (1 + math.exp(sign * beta * (d - z))),
+                "apo_zero_unpaired": 1 / (1 + math.exp(sign * beta * d)),
+                "bco": _nll(sign * (beta * d - delta)),
+            }[loss_type]
+        )
+    found = evaluate_pairs(roles, rows, settings, cache=ReferenceCache())
+    assert found["eval_loss"] == pytest.approx(mean(each), rel=1e-4)
+    assert found["eval_rewards/chosen"] == pytest.approx(mean(good), rel=1e-4, abs=1e-6)
+    assert found["eval_rewards/rejected"] == pytest.approx(mean(bad), rel=1e-4, abs=1e-6)
+    assert ("eval_rewards/accuracies" in found) == (rows is PAIRS)
+
+
+@pytest.mark.parametrize("loss_type", ["kto", "bco", "apo_zero_unpaired"])
+def test_labelled_responses_are_told_apart(loss_type: str) -> None:
+    roles = tiny.roles_of(tiny.llama(), "policy", "reference")
+    settings = DPOSettings(
+        loss_type=loss_type, per_device_train_batch_size=6, max_steps=30, learning_rate=2e-2,
+        warmup_steps=0, logging_steps=1,
+    )  # fmt: skip
+    result = train_dpo(roles, LABELLED, settings)
+    first, last = result.history[0], result.history[-1]
+    assert first["loss"] == pytest.approx(math.log(2) if loss_type == "bco" else 0.5, abs=1e-5)
+    assert last["loss"] < 0.8 * first["loss"]
+    assert last["rewards/chosen"] > last["rewards/rejected"] + 0.5
+
+
+def test_the_threshold_of_bco_goes_on_where_a_run_was_stopped(tmp_path: Path) -> None:
+    settings = DPOSettings(
+        loss_type="bco", per_device_train_batch_size=3, max_steps=6, learning_rate=2e-2,
+        logging_steps=1, save_steps=3, save_total_limit=4,
+    )  # fmt: skip
+
+    def run(folder: str, listeners: tuple[Listener, ...] = (), resume: bool = False) -> Result:
+        roles = tiny.roles_of(tiny.llama(), "policy", "reference")
+        where = RunFolder(tmp_path / folder)
+        with where.open(resume=resume):
+            return train_dpo(
+                roles, LABELLED, settings, run=Run(where, resume=resume, listeners=listeners)
+            )
+
+    straight = run("straight")
+    with pytest.raises(Stop):
+        run("stopped", listeners=(At(4, kill),))
+    resumed = run("stopped", resume=True)
+    shifts = [row["reward_shift"] for row in straight.history if "reward_shift" in row]
+    assert shifts[0] == 0.0
+    assert shifts[-1] != 0.0
+    assert resumed.history == straight.history
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings", "words"),
+    [
+        (tiny.trees(2, responses=1), {"loss_type": "kto"}, "toy:1: a single response without a l"),
+        (LABELLED, {"loss_type": "kto,sigmoid"}, "needs a chosen and a rejected one"),
+        (LABELLED, {"loss_type": "bco", "ld_alpha": 0.5}, "but ld_alpha compares the two"),
+        (LABELLED, {"loss_type": "bco", "use_weighting": True}, "but use_weighting compares"),
+        ([*LABELLED, *PAIRS], {"loss_type": "bco"}, "toy:1: 2 responses, where the first row has"),
+    ],
+)
+def test_rows_that_do_not_fit_the_loss_are_refused(
+    rows: list[Tree], settings: dict[str, Any], words: str
+) -> None:
+    roles = tiny.roles_of(tiny.llama(), "policy", "reference")
+    with pytest.raises(DataError, match=words):
+        train_dpo(roles, rows, DPOSettings(**settings))
+
+
+def _following(peft: bool) -> Roles:
+    roles = Roles(tiny.llama(), tiny.tokenizer())
+    twin = frozen_twin(roles)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        roles.add_policy(tiny.lora() if peft else None)
+    add_moving_reference(roles, twin)
+    return roles
+
+
+@pytest.mark.parametrize("peft", [True, False], ids=["lora", "full"])
+def test_the_loss_starts_anew_where_the_reference_catches_up(peft: bool) -> None:
+    """α = 1 after every second step: steps 1, 3 and 5 start at ln 2, steps 2 and 4 below."""
+    settings = DPOSettings(
+        per_device_train_batch_size=5, max_steps=5, learning_rate=1e-2 if peft else 1e-3,
+        warmup_steps=0, logging_steps=1, sync_ref_model=True, ref_model_mixup_alpha=1.0,
+        ref_model_sync_steps=2, use_peft=peft,
+    )  # fmt: skip
+    losses = [row["loss"] for row in train_dpo(_following(peft), PAIRS, settings).history]
+    assert losses[0::2] == pytest.approx([math.log(2)] * 3, abs=1e-4)
+    assert max(losses[1::2]) < math.log(2) - 0.01
+
+
+def test_a_moved_reference_goes_on_where_a_run_was_stopped(tmp_path: Path) -> None:
+    settings = DPOSettings(
+        per_device_train_batch_size=3, max_steps=6, learning_rate=2e-2, logging_steps=1,
+        save_steps=3, save_total_limit=4, sync_ref_model=True, ref_model_sync_steps=2,
+    )  # fmt: skip
+
+    def run(folder: str, listeners: tuple[Listener, ...] = (), resume: bool = False) -> Result:
+        where = RunFolder(tmp_path / folder)
+        with where.open(resume=resume):
+            return train_dpo(
+                _following(peft=True), PAIRS, settings, eval_pairs=PAIRS[:2],
+                run=Run(where, resume=resume, listeners=listeners),
+            )  # fmt: skip
+
+    straight = run("straight")
+    with pytest.raises(Stop):
+        run("stopped", listeners=(At(4, kill),))
+    assert run("stopped", resume=True).history == straight.history

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from palate.data.grow import demonstration_trees, preference_trees, prompt_trees
+from palate.data.grow import comparison_trees, demonstration_trees, preference_trees, prompt_trees
 from palate.data.records import Demonstration, Preference, Prompt
 from palate.data.render import Overlong, Renderer
 from palate.data.trees import Tree
@@ -112,19 +112,22 @@ def run_sft(
 def run_dpo(
     settings: DPOSettings,
     loaded: Loaded,
-    pairs: Sequence[Preference],
+    pairs: Sequence[Preference | Demonstration],
     *,
-    eval_pairs: Sequence[Preference] = (),
+    eval_pairs: Sequence[Preference | Demonstration] = (),
     cache: ReferenceCache | None = None,
     frame: Frame | None = None,
 ) -> Outcome:
     """Direct preference optimization into `settings.output_dir`."""
     renderer = Renderer(loaded.tokenizer)
     limits = _limits(settings)
-    trees, dropped = preference_trees(pairs, renderer, **limits)
-    held_out = preference_trees(eval_pairs, renderer, **limits)[0] if eval_pairs else []
+    trees, dropped = comparison_trees(pairs, renderer, **limits)
+    held_out = comparison_trees(eval_pairs, renderer, **limits)[0] if eval_pairs else []
     with _folder(settings, frame) as (folder, frame):
-        roles = policy_roles(loaded, settings)
+        roles = policy_roles(
+            loaded, settings, with_reference=settings.needs_reference,
+            moving_reference=settings.moves_reference,
+        )  # fmt: skip
         run = _run("dpo", settings, roles, trees, held_out, renderer, folder, frame)
         with metered(roles) as cost:
             result = train_dpo(roles, trees, settings, eval_pairs=held_out, cache=cache, run=run)

@@ -30,6 +30,10 @@ class ReferenceCache:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def clear(self) -> None:
+        """Forget everything: the reference has moved."""
+        self._rows.clear()
+
     @torch.no_grad()
     def fill(self, roles: Roles, trees: Sequence[Tree]) -> None:
         """Compute what is missing, in evaluation mode."""

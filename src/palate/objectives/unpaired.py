@@ -46,7 +46,9 @@ def kto_loss(
     ) * torch.sigmoid(-beta * gain)
 
 
-def mismatched_kl(*, log_ratio: Float[Tensor, " row"]) -> Float[Tensor, ""]:
+def mismatched_kl(
+    *, log_ratio: Float[Tensor, " row"], weights: Float[Tensor, " row"] | None = None
+) -> Float[Tensor, ""]:
     """KTO's estimate of KL(policy‖reference) from responses to OTHER prompts, never below 0.
 
     max(0, mean d) over pairs of a prompt and a response that belongs to another one. Biased, and
@@ -54,6 +56,7 @@ def mismatched_kl(*, log_ratio: Float[Tensor, " row"]) -> Float[Tensor, ""]:
 
     Args:
         log_ratio: log π − log ref of the mismatched responses, nats.
+        weights: how often each counts; by default once.
 
     Returns:
         Nats, ≥ 0, without gradient.
@@ -61,7 +64,7 @@ def mismatched_kl(*, log_ratio: Float[Tensor, " row"]) -> Float[Tensor, ""]:
     Reference:
         Ethayarajh et al. 2024, arXiv:2402.01306 (KTO), section 4.1, the estimate of z₀.
     """
-    return log_ratio.detach().mean().clamp(min=0)
+    return _mean(log_ratio.detach(), weights).clamp(min=0)
 
 
 def apo_zero_unpaired_loss(
@@ -127,13 +130,17 @@ def bco_loss(
 
 
 def reward_shift(
-    *, rewards: Float[Tensor, " row"], desirable: Bool[Tensor, " row"]
+    *,
+    rewards: Float[Tensor, " row"],
+    desirable: Bool[Tensor, " row"],
+    weights: Float[Tensor, " row"] | None = None,
 ) -> Float[Tensor, ""]:
     """BCO's δ of one batch: midway between the mean rewards of the two labels.
 
     Args:
         rewards: βd of each response.
         desirable: True for responses that people want.
+        weights: how often each counts; by default once.
 
     Returns:
         (mean over desirable + mean over the others) / 2, without gradient; the mean of the one
@@ -143,9 +150,17 @@ def reward_shift(
         Jung et al. 2024, arXiv:2404.04656 (BCO), the reward shift. Differs from the paper and from
         TRL's former trainer: no moving average inside; training keeps one.
     """
-    rewards = rewards.detach()
-    means = [rewards[kind].mean() for kind in (desirable, ~desirable) if bool(kind.any())]
+    each = torch.ones_like(rewards) if weights is None else weights
+    means = [
+        _mean(rewards.detach()[kind], each[kind])
+        for kind in (desirable, ~desirable)
+        if bool(kind.any())
+    ]
     return torch.stack(means).mean()
+
+
+def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    return values.mean() if weights is None else (weights * values).sum() / weights.sum()
 
 
 def _label_weights(

@@ -7,9 +7,9 @@ from typing import Any
 from peft import LoraConfig, PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from palate.data.grow import preference_trees
+from palate.data.grow import comparison_trees
 from palate.data.render import Renderer
-from palate.data.sources import preferences_from_rows, read_preferences
+from palate.data.sources import comparisons_from_rows, read_comparisons
 from palate.data.trees import Tree
 from palate.models.reference import ReferenceCache
 from palate.trainers.arguments import strict
@@ -30,7 +30,8 @@ class DPOTrainer(Trainer):
         ref_model: the reference; None (recommended) is the model as it is now.
         args: settings.
         train_dataset: a `datasets.Dataset`, a list of dicts or a path, with columns `prompt`,
-            `chosen`, `rejected` (text or turns; optional `weight`).
+            `chosen`, `rejected` (text or turns; optional `weight`); for loss types kto and bco
+            also `prompt`, `completion`, `label` (true: desirable).
         eval_dataset: held-out pairs of the same kinds.
         processing_class: the model's tokenizer; may be left out where the model was loaded from a
             folder that holds one.
@@ -59,7 +60,10 @@ class DPOTrainer(Trainer):
         config = take_settings(args, DPOConfig)
         start = take_model(model, processing_class, peft_config)
         renderer = Renderer(start.loaded.tokenizer)
-        roles = policy_of(start, config, ref_model=ref_model)
+        roles = policy_of(
+            start, config, ref_model=ref_model, with_reference=config.needs_reference,
+            moving_reference=config.moves_reference,
+        )  # fmt: skip
         settings = told(config, roles, "policy")
         cache = ReferenceCache(max_tokens=settings.max_tokens_per_microbatch)
 
@@ -73,9 +77,9 @@ class DPOTrainer(Trainer):
             settings=settings,
             renderer=renderer,
             grow=take_rows(
-                read=read_preferences,
-                from_rows=preferences_from_rows,
-                grow=preference_trees,
+                read=read_comparisons,
+                from_rows=comparisons_from_rows,
+                grow=comparison_trees,
                 renderer=renderer,
                 settings=settings,
             ),

@@ -113,12 +113,18 @@ def _tokenizer_beside(name: str) -> PreTrainedTokenizerBase:
 
 
 def policy_of(
-    start: Start, settings: StageSettings, *, ref_model: object = None, with_reference: bool = True
+    start: Start,
+    settings: StageSettings,
+    *,
+    ref_model: object = None,
+    with_reference: bool = True,
+    moving_reference: bool = False,
 ) -> Roles:
     """A trainable policy and, where the stage has one, its reference.
 
     A PEFT model's adapter, frozen as it is now, is the reference; without adapters a frozen copy
-    of the weights is; an explicit `ref_model` replaces either base.
+    of the weights is; an explicit `ref_model` replaces either base. A moving reference is a model
+    of its own.
 
     Raises:
         RecipeError: `ref_model` cannot be one.
@@ -129,12 +135,20 @@ def policy_of(
                 "the model is a PeftModel: its adapter, frozen, is the reference; leave ref_model "
                 "out, or merge the adapter first: model.merge_and_unload()"
             )
+        if moving_reference:
+            raise RecipeError(
+                "sync_ref_model is on and the model is a PeftModel, whose reference shares its "
+                "base; give the adapter's folder as the model, or a plain model with peft_config"
+            )
         on_device = start.peft.to("cuda") if torch.cuda.is_available() else start.peft
         roles = Roles(start.loaded.model, start.loaded.tokenizer)
         roles.add_peft_policy(on_device)
         return roles
     reference = None if ref_model is None else _take_reference(ref_model, start)
-    roles = policy_roles(start.loaded, settings, lora=start.lora, with_reference=False)
+    roles = policy_roles(
+        start.loaded, settings, lora=start.lora, with_reference=False,
+        moving_reference=moving_reference and reference is None,
+    )  # fmt: skip
     if with_reference:
         roles.add_reference(None if reference is None else reference.to(roles.device))
     return roles

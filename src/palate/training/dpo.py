@@ -7,40 +7,63 @@ margin log π(chosen)/π_ref(chosen) − log π(rejected)/π_ref(rejected), sums
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from palate.data.trees import Tree, pack, plant
 from palate.errors import DataError
+from palate.models.moving import mix_reference, moving_weights
 from palate.models.reference import ReferenceCache
 from palate.models.roles import Roles
 from palate.models.scoring import response_logprobs
 from palate.training.checks import check_step_zero
 from palate.training.losses import StepFacts
-from palate.training.pair_scores import mean_length, score_pairs, score_step, slopes, sums_of
+from palate.training.pair_scores import (
+    PairScores,
+    drift,
+    mean_length,
+    mismatched,
+    rescore,
+    score_pairs,
+    score_step,
+    slopes,
+    sums_of,
+    threshold,
+)
 from palate.training.session import Result, Run, Session
 from palate.training.settings import DPOSettings
 
 log = logging.getLogger("palate")
 
 
+# Share of a step's threshold in the moving average that the next step takes (BCO).
+THRESHOLD_RATE = 0.1
+
+
 @torch.no_grad()
 def evaluate_pairs(
     roles: Roles, pairs: Sequence[Tree], settings: DPOSettings, *, cache: ReferenceCache
 ) -> dict[str, float]:
-    """Means over held-out pairs of what training logs, each name with `eval_` before it.
+    """Means over held-out rows of what training logs, each name with `eval_` before it.
 
-    A loss that sorts a step's pairs sorts here as many at a time.
+    A loss that sorts a step's pairs sorts here as many at a time; KTO's point of reference and
+    BCO's threshold are those of the rows themselves.
     """
+    strangers = mismatched(pairs) if settings.names("kto") else []
     if settings.needs_reference:
-        cache.fill(roles, pairs)
+        cache.fill(roles, [*pairs, *strangers])
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
     size = settings.rows_per_step if settings.couples_rows else len(pairs)
     for start in range(0, len(pairs), size):
         rows = pairs[start : start + size]
-        facts = StepFacts(mean_length(rows))
+        kl = drift(roles, strangers[start : start + size], settings, cache=cache)
+        facts = StepFacts(mean_length(rows), kl)
         scores = score_step(roles, rows, settings, cache=cache, facts=facts)
+        if settings.names("bco"):
+            facts = replace(facts, shift=threshold([scores], settings))
+            scores = rescore(scores, facts, settings)
         for name, (total, count) in sums_of(scores, settings).items():
             sums[name] = sums.get(name, 0.0) + float(total)
             counts[name] = counts.get(name, 0) + count
@@ -56,14 +79,15 @@ def train_dpo(
     cache: ReferenceCache | None = None,
     run: Run | None = None,
 ) -> Result:
-    """Train the policy on preference pairs.
+    """Train the policy on preference pairs, or on labelled responses.
 
     Args:
         roles: has a trainable `policy` and, where a loss compares with it, a `reference`.
-        pairs: trees of two responses, chosen first; `weight` multiplies a pair's loss. The loss of
-            a step is the sum over its pairs divided by their number.
+        pairs: trees of two responses, chosen first (or of one, with its label, where every loss
+            looks at single responses); `weight` multiplies a row's loss. The loss of a step is
+            the sum over its rows divided by their number.
         settings: see `DPOSettings`.
-        eval_pairs: held-out pairs, for `eval_loss` and `eval_rewards/accuracies`.
+        eval_pairs: held-out rows, for `eval_loss` and `eval_rewards/accuracies`.
         cache: reference log-probabilities; give the same one to several runs that share a
             reference.
         run: folder, resume, listeners.
@@ -76,11 +100,12 @@ def train_dpo(
     for sentence in settings.idle():
         log.warning("%s", sentence)
     check_rows([*pairs, *eval_pairs], settings)
+    strangers = mismatched(pairs) if settings.names("kto") else []
     # An empty cache is false.
-    if cache is None:
+    if cache is None or settings.moves_reference:
         cache = ReferenceCache(max_tokens=settings.max_tokens_per_microbatch)
-    if settings.needs_reference:
-        cache.fill(roles, [*pairs, *eval_pairs])
+    if settings.needs_reference and not settings.moves_reference:
+        cache.fill(roles, [*pairs, *strangers, *eval_pairs])
 
     def evaluate() -> dict[str, float]:
         return evaluate_pairs(roles, eval_pairs, settings, cache=cache)
@@ -88,32 +113,48 @@ def train_dpo(
     with Session(
         "dpo", roles, ("policy",), settings, num_rows=len(pairs), run=run,
         evaluate=evaluate if eval_pairs else None,
+        carried=moving_weights(roles) if settings.moves_reference else None,
     ) as session:  # fmt: skip
         if settings.needs_reference and roles.equal_at_start and not run.resume:
             _check_start(roles, pairs[: settings.rows_per_step], cache, settings)
         for step in session.steps():
             rows = [pairs[i] for i in step.rows]
-            facts = StepFacts(mean_length(rows))
+            shift = session.standing.extra.get("reward_shift", 0.0)
+            others = [strangers[i] for i in step.rows] if strangers else []
+            if settings.moves_reference:
+                cache.fill(roles, [*rows, *others])
+            kl = drift(roles, others, settings, cache=cache)
+            facts = StepFacts(mean_length(rows), kl, shift)
             ahead = None
             if settings.couples_rows:
                 with roles.scoring():
                     whole = score_step(roles, rows, settings, cache=cache, facts=facts)
                 ahead = slopes(whole, settings)
-                for name, (total, count) in sums_of(whole, settings).items():
-                    session.record(name, total, count)
+                _record(session, whole, settings)
+            seen = []
             for forest, plan, indices in session.microbatches(rows):
                 trees = [rows[i] for i in indices]
                 scores = score_pairs(
                     roles, trees, forest, cache=cache, settings=settings, facts=facts, plan=plan
                 )
+                seen.append(scores)
                 if ahead is None:
                     loss = scores.losses.sum()
-                    for name, (total, count) in sums_of(scores, settings).items():
-                        session.record(name, total, count)
+                    _record(session, scores, settings)
                 else:
                     loss = ahead.carry(scores.numbers, indices)
                 session.backward(loss / len(rows), tokens=len(forest.tokens))
+            if settings.names("kto"):
+                session.record("kl", kl)
+            if settings.names("bco"):
+                session.record("reward_shift", shift)
+                # The policy starts at its reference, where every reward and so the threshold is 0.
+                shift += THRESHOLD_RATE * (threshold(seen, settings) - shift)
+                session.standing.extra["reward_shift"] = shift
             session.update()
+            if settings.moves_reference and step.number % settings.ref_model_sync_steps == 0:
+                mix_reference(roles, alpha=settings.ref_model_mixup_alpha)
+                cache.clear()
     return session.result()
 
 
@@ -121,14 +162,29 @@ def check_rows(rows: Sequence[Tree], settings: DPOSettings) -> None:
     """Whether every row is what the losses look at.
 
     Raises:
-        DataError: a row is no pair, or has a weight that the loss cannot honour.
+        DataError: a row has not the responses or the label that the losses need, or has a weight
+            that they cannot honour; or settings that compare two responses meet single ones.
     """
     for tree in rows:
         place = tree.origin or "a row"
-        if len(tree.responses) != 2:
+        count = len(tree.responses)
+        if count != 2 and (settings.wants_pairs or count != 1):
             raise DataError(
-                f"{place}: {len(tree.responses)} responses, where loss_type {settings.loss_type} "
-                "needs a chosen and a rejected one"
+                f"{place}: {count} responses, where loss_type {settings.loss_type} needs a chosen "
+                "and a rejected one"
+            )
+        if count != len(rows[0].responses):
+            raise DataError(f"{place}: {count} responses, where the first row has another number")
+        if count == 1 and tree.desirable is None:
+            raise DataError(
+                f"{place}: a single response without a label, where loss_type "
+                f"{settings.loss_type} needs to know whether it is desirable"
+            )
+        if count == 1 and (settings.use_weighting or settings.ld_alpha != 1):
+            name = "use_weighting" if settings.use_weighting else "ld_alpha"
+            raise DataError(
+                f"{place}: a single response, but {name} compares the two responses of a pair; "
+                "leave it at its default"
             )
         if settings.couples_rows and tree.weight != 1:
             raise DataError(
@@ -138,9 +194,16 @@ def check_rows(rows: Sequence[Tree], settings: DPOSettings) -> None:
 
 
 @torch.no_grad()
+def _record(session: Session, scores: PairScores, settings: DPOSettings) -> None:
+    for name, (total, count) in sums_of(scores, settings).items():
+        session.record(name, total, count)
+
+
+@torch.no_grad()
 def _check_start(
     roles: Roles, pairs: Sequence[Tree], cache: ReferenceCache, settings: DPOSettings
 ) -> None:
+    cache.fill(roles, pairs)
     policy, reference = [], []
     for indices in pack(pairs, max_tokens=settings.max_tokens_per_microbatch):
         trees = [pairs[i] for i in indices]

@@ -11,10 +11,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from palate.data.trees import Forest, Tree, pack, plant
+from palate.errors import DataError
 from palate.models.attention import Plan
 from palate.models.reference import ReferenceCache
 from palate.models.roles import Roles
-from palate.models.scoring import hidden_rows, log_collisions_from, logprobs_from
+from palate.models.scoring import (
+    hidden_rows,
+    log_collisions_from,
+    logprobs_from,
+    response_logprobs,
+)
+from palate.objectives.unpaired import mismatched_kl, reward_shift
 from palate.objectives.weighting import length_desensitized, wpo_weights
 from palate.training.losses import Numbers, StepFacts, row_losses
 from palate.training.settings import DPOSettings
@@ -139,6 +146,61 @@ def score_step(
     )
     weights = torch.cat([part.weights for part in parts])
     return PairScores(row_losses(numbers, settings) * weights, numbers, weights)
+
+
+@torch.no_grad()
+def rescore(scores: PairScores, facts: StepFacts, settings: DPOSettings) -> PairScores:
+    """The same rows with other facts of their step."""
+    numbers = replace(scores.numbers, facts=facts)
+    return PairScores(row_losses(numbers, settings) * scores.weights, numbers, scores.weights)
+
+
+def mismatched(trees: Sequence[Tree]) -> list[Tree]:
+    """Each row's prompt with the responses of another row, half the data away: KTO's strangers.
+
+    Raises:
+        DataError: every row has the same prompt.
+    """
+    found = []
+    for index, tree in enumerate(trees):
+        for ahead in range(len(trees)):
+            other = trees[(index + len(trees) // 2 + ahead) % len(trees)]
+            if other.prompt != tree.prompt:
+                found.append(replace(tree, responses=other.responses))
+                break
+        else:
+            raise DataError(
+                f"{tree.origin or 'a row'}: every row has its prompt, but loss_type kto needs "
+                "responses to other prompts (its point of reference); take apo_zero_unpaired"
+            )
+    return found
+
+
+@torch.no_grad()
+def drift(
+    roles: Roles, strangers: Sequence[Tree], settings: DPOSettings, *, cache: ReferenceCache
+) -> float:
+    """KTO's point of reference in nats, from mismatched rows; 0 where there are none."""
+    if not strangers:
+        return 0.0
+    ratios, weights = [], []
+    with roles.scoring():
+        for indices in pack(strangers, max_tokens=settings.max_tokens_per_microbatch):
+            some = [strangers[i] for i in indices]
+            policy = response_logprobs(roles, "policy", plant(some, device=roles.device))
+            ratios.append(policy - cache.lookup(some, device=roles.device))
+            weights += [tree.weight for tree in some for _ in tree.responses]
+    ratio = torch.cat(ratios)
+    return float(mismatched_kl(log_ratio=ratio, weights=ratio.new_tensor(weights)))
+
+
+@torch.no_grad()
+def threshold(parts: Sequence[PairScores], settings: DPOSettings) -> float:
+    """BCO's threshold in rewards, as the rows of a step place it."""
+    rewards = torch.cat([settings.beta * part.numbers.log_ratio for part in parts])
+    weights = torch.cat([part.weights.repeat_interleave(part.numbers.per_row) for part in parts])
+    labels = torch.cat([part.numbers.desirable for part in parts])
+    return float(reward_shift(rewards=rewards, desirable=labels, weights=weights))
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,7 @@ class Session:
         num_rows: int,
         run: Run,
         evaluate: Callable[[], Mapping[str, float]] | None = None,
+        carried: Mapping[str, Tensor] | None = None,
     ) -> None:
         if settings.eval_steps and evaluate is None:
             raise RecipeError(
@@ -154,6 +155,8 @@ class Session:
             weight_decay=settings.weight_decay,
             fused=True,
         )
+        # Tensors that change in training without being trained.
+        self._carried = {f"carried/{name}": tensor for name, tensor in (carried or {}).items()}
         self._current: Step | None = None
         self._signal: int | None = None
         self._handlers: dict[int, Any] = {}
@@ -354,6 +357,7 @@ class Session:
         for key, parameter in self._parameters.items():
             for part, value in self._optimizer.state[parameter].items():
                 tensors[f"optimizer/{key}/{part}"] = value
+        tensors |= self._carried
         tensors["rng/torch"] = torch.get_rng_state()
         for index in range(torch.cuda.device_count()):
             tensors[f"rng/cuda/{index}"] = torch.cuda.get_rng_state(index)
@@ -381,8 +385,12 @@ class Session:
         for sentence in skipped:
             log.warning("%s", sentence)
         self._refuse_another_run(saved)
-        own = {k: v for k, v in saved.tensors.items() if not k.startswith(("optimizer/", "rng/"))}
+        others = ("optimizer/", "rng/", "carried/")
+        own = {k: v for k, v in saved.tensors.items() if not k.startswith(others)}
         self.roles.restore(own, self.trained)
+        with torch.no_grad():
+            for key, tensor in self._carried.items():
+                tensor.copy_(saved.tensors[key])
         for key, parameter in self._parameters.items():
             prefix = f"optimizer/{key}/"
             self._optimizer.state[parameter] = {

@@ -241,10 +241,16 @@ class DPOSettings(StageSettings):
     cpo_alpha: float = setting(1.0, "weight of cpo's negative log-likelihood (Xu et al. 2024)")
     desirable_weight: float = setting(1.0, "weight of desirable responses in kto and bco")
     undesirable_weight: float = setting(1.0, "weight of undesirable responses in kto and bco")
+    sync_ref_model: bool = setting(False, "let the reference follow the policy (TR-DPO)")
+    ref_model_mixup_alpha: float = setting(
+        0.6, "share of the policy in a moved reference, in (0, 1] (Gorbatovski et al. 2024)"
+    )
+    ref_model_sync_steps: int = setting(512, "optimizer steps between moves of the reference")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("beta", "discopop_tau", "desirable_weight", "undesirable_weight"):
+        for name in ("beta", "discopop_tau", "desirable_weight", "undesirable_weight",
+                     "ref_model_mixup_alpha", "ref_model_sync_steps"):  # fmt: skip
             _positive(name, getattr(self, name))
         for name in ("simpo_gamma", "cpo_alpha"):
             if not getattr(self, name) >= 0:
@@ -252,6 +258,10 @@ class DPOSettings(StageSettings):
         _smoothing(self.label_smoothing)
         if not 0 <= self.ld_alpha <= 1:
             raise RecipeError(f"ld_alpha is {self.ld_alpha}; it must lie in [0, 1]")
+        if self.ref_model_mixup_alpha > 1:
+            raise RecipeError(
+                f"ref_model_mixup_alpha is {self.ref_model_mixup_alpha}; it must lie in (0, 1]"
+            )
         names = [name for name, _ in self.losses]
         if self.label_smoothing and not self._used_by("label_smoothing"):
             raise RecipeError(
@@ -292,6 +302,20 @@ class DPOSettings(StageSettings):
         """Whether a loss looks at all rows of a step at once."""
         return any(LOSS_TYPES[name].rows == "step" for name, _ in self.losses)
 
+    def names(self, loss: str) -> bool:
+        """Whether this loss is one of the run's."""
+        return loss in loss_names(self.loss_type)
+
+    @property
+    def wants_pairs(self) -> bool:
+        """Whether a loss needs a chosen and a rejected response."""
+        return any(LOSS_TYPES[name].rows != "response" for name, _ in self.losses)
+
+    @property
+    def moves_reference(self) -> bool:
+        """Whether there is a reference and it follows the policy."""
+        return self.sync_ref_model and self.needs_reference
+
     @property
     def rewards_per_token(self) -> bool:
         """Whether logged rewards are means over tokens, as in losses that never see sums."""
@@ -318,6 +342,13 @@ class DPOSettings(StageSettings):
             )
         if self._changed("loss_weights") and len(self.losses) == 1:
             found.append("loss_weights of a single loss only scales the gradient")
+        for name in ("ref_model_mixup_alpha", "ref_model_sync_steps"):
+            if self._changed(name) and not self.sync_ref_model:
+                found.append(f"{name} has no effect: sync_ref_model is off")
+        if self.sync_ref_model and not self.needs_reference:
+            found.append(
+                f"sync_ref_model has no effect: loss_type {self.loss_type} has no reference"
+            )
         if self.ld_alpha != 1 and all(name == "sft" for name, _ in self.losses):
             found.append("ld_alpha has no effect: the sft loss counts every token of a response")
         return found
