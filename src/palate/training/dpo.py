@@ -48,8 +48,10 @@ def evaluate_pairs(
     """Means over held-out rows of what training logs, each name with `eval_` before it.
 
     A loss that sorts a step's pairs sorts here as many at a time; KTO's point of reference and
-    BCO's threshold are those of the rows themselves.
+    BCO's threshold are those of the rows themselves. A reference that moves is computed anew.
     """
+    if settings.moves_reference:
+        cache = ReferenceCache(max_tokens=settings.max_tokens_per_microbatch)
     strangers = mismatched(pairs) if settings.names("kto") else []
     if settings.needs_reference:
         cache.fill(roles, [*pairs, *strangers])
