@@ -208,6 +208,25 @@ def test_weights_multiply_the_loss_of_their_pair() -> None:
     )
 
 
+def test_a_rows_margin_is_asked_of_its_lead_in_rewards(caplog: pytest.LogCaptureFixture) -> None:
+    """−log σ(β·margin − asked), as the reward model has it with its own margin."""
+    roles = _roles()
+    asked = [0.0, 0.5, 1.0, -1.0, 3.0]
+    rows = [replace(t, margin=m or None) for t, m in zip(PAIRS, asked, strict=True)]
+    policy, reference = (_slow_logprobs(roles, name) for name in ("policy", "reference"))
+    expected = [
+        _nll(0.1 * _lead((policy[i], policy[i + 1]), (reference[i], reference[i + 1]), sum) - m)
+        for i, m in zip(range(0, 10, 2), asked, strict=True)
+    ]
+    assert _score(roles, rows, DPOSettings()) == pytest.approx(expected, rel=1e-4)
+    found = evaluate_pairs(roles, rows, DPOSettings(), cache=ReferenceCache())
+    assert found["eval_loss"] == pytest.approx(mean(expected), rel=1e-4)
+    fresh = tiny.roles_of(tiny.llama(), "policy", "reference")
+    with caplog.at_level("WARNING", logger="palate"):
+        train_dpo(fresh, rows, DPOSettings(loss_type="apo_zero", max_steps=1))
+    assert "4 rows have a margin, which has no effect: loss_type apo_zero" in caplog.text
+
+
 def test_swapping_a_pair_mirrors_its_margin() -> None:
     roles = _roles()
     swapped = [Tree(t.prompt, t.responses[::-1]) for t in PAIRS]

@@ -115,6 +115,16 @@ def test_a_loss_is_its_rows_or_the_steps(name: str) -> None:
     assert torch.allclose(together, alone) != (LOSS_TYPES[name].rows == "step")
 
 
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_a_loss_asks_for_a_rows_margin_where_its_entry_says_so(name: str) -> None:
+    numbers, settings = _numbers(), _settings(name)
+    asked = torch.tensor([0.0, 0.5, 2.0], dtype=torch.float64)
+    before = LOSSES[name](numbers, settings)
+    after = LOSSES[name](replace(numbers, asked=asked), settings)
+    assert torch.equal(before, after) != LOSS_TYPES[name].margins
+    assert before[0] == after[0]
+
+
 def test_weights_of_several_losses() -> None:
     numbers = _numbers()
     both = DPOSettings(loss_type="hinge,apo_zero", loss_weights="2,0.5")

@@ -86,8 +86,9 @@ def train_dpo(
     Args:
         roles: has a trainable `policy` and, where a loss compares with it, a `reference`.
         pairs: trees of two responses, chosen first (or of one, with its label, where every loss
-            looks at single responses); `weight` multiplies a row's loss. The loss of a step is
-            the sum over its rows divided by their number.
+            looks at single responses); `weight` multiplies a row's loss, `margin` (in
+            rewards) is what the chosen response must lead by. The loss of a step is the sum over
+            its rows divided by their number.
         settings: see `DPOSettings`.
         eval_pairs: held-out rows, for `eval_loss` and `eval_rewards/accuracies`.
         cache: reference log-probabilities; give the same one to several runs that share a
@@ -102,6 +103,12 @@ def train_dpo(
     for sentence in settings.idle():
         log.warning("%s", sentence)
     check_rows([*pairs, *eval_pairs], settings)
+    num_margins = sum(tree.margin is not None for tree in pairs)
+    if num_margins and not settings.honours_margins:
+        log.warning(
+            "%d rows have a margin, which has no effect: loss_type %s does not ask for a lead in "
+            "rewards", num_margins, settings.loss_type,
+        )  # fmt: skip
     strangers = mismatched(pairs) if settings.names("kto") else []
     # An empty cache is false.
     if cache is None or settings.moves_reference:

@@ -23,6 +23,7 @@ class LossType:
         uses: settings of the family that change it, besides those that work on every loss.
         tokens: whether log-probabilities are sums or means over a response's tokens.
         reference: whether it compares with the reference.
+        margins: whether it asks for the lead that a row's `margin` column states.
         rows: "pair" by pair, the whole "step" at once, or single labelled "response"s (of which a
             pair is two).
     """
@@ -30,17 +31,18 @@ class LossType:
     uses: frozenset[str]
     tokens: Literal["sum", "mean"] = "sum"
     reference: bool = True
+    margins: bool = False
     rows: Literal["pair", "step", "response"] = field(default="pair")
 
 
 LOSS_TYPES: dict[str, LossType] = {
-    "sigmoid": LossType(_SMOOTH),
-    "robust": LossType(_SMOOTH),
-    "exo_pair": LossType(_SMOOTH),
-    "hinge": LossType(_MARGIN),
-    "discopop": LossType(_MARGIN | {"discopop_tau"}),
+    "sigmoid": LossType(_SMOOTH, margins=True),
+    "robust": LossType(_SMOOTH, margins=True),
+    "exo_pair": LossType(_SMOOTH, margins=True),
+    "hinge": LossType(_MARGIN, margins=True),
+    "discopop": LossType(_MARGIN | {"discopop_tau"}, margins=True),
     "ipo": LossType(_MARGIN, tokens="mean"),
-    "sigmoid_norm": LossType(_SMOOTH, tokens="mean"),
+    "sigmoid_norm": LossType(_SMOOTH, tokens="mean", margins=True),
     "nca_pair": LossType(frozenset({"beta"})),
     "bco_pair": LossType(frozenset({"beta"})),
     "sppo_hard": LossType(frozenset({"beta"})),

@@ -63,6 +63,7 @@ class Numbers:
         lengths: tokens of each response.
         desirable: True for chosen responses and for rows that are labelled so.
         per_row: 2 where rows are pairs, chosen first; 1 where they are labelled responses.
+        asked: the lead in rewards that a row asks of its chosen response; None: 0 everywhere.
         facts: of the step that the rows belong to.
     """
 
@@ -73,6 +74,7 @@ class Numbers:
     desirable: Bool[Tensor, " response"]
     facts: StepFacts
     per_row: int = field(default=2)
+    asked: Float[Tensor, " row"] | None = None
 
     @property
     def log_ratio(self) -> Float[Tensor, " response"]:
@@ -104,6 +106,11 @@ class Numbers:
         """The lead in f' of the ratio (log-ratio by default), over its length where `mean`."""
         scores = DIVERGENCE_SCORES[s.f_divergence_type](self.log_ratio, s.f_alpha_divergence_coef)
         return self.lead(scores / self.lengths if mean else scores)
+
+    def lead_in_rewards(self, s: DPOSettings, *, mean: bool = False) -> Float[Tensor, " row"]:
+        """β · margin, less what the rows ask for (Amini et al. 2024, arXiv:2402.10571, ODPO)."""
+        lead = s.beta * self.margin(s, mean=mean)
+        return lead if self.asked is None else lead - self.asked
 
     def imitation(self) -> Float[Tensor, " row"]:
         """The SFT term of the chosen responses; its mean over the step is nats per token."""
@@ -172,19 +179,19 @@ def _orpo(n: Numbers, s: DPOSettings) -> Tensor:
 LOSSES: dict[str, Loss] = {
     # functions of one margin
     "sigmoid": lambda n, s: bradley_terry_loss(
-        margin=s.beta * n.margin(s), label_smoothing=s.label_smoothing
+        margin=n.lead_in_rewards(s), label_smoothing=s.label_smoothing
     ),
     "robust": lambda n, s: robust_loss(
-        margin=s.beta * n.margin(s), label_smoothing=s.label_smoothing
+        margin=n.lead_in_rewards(s), label_smoothing=s.label_smoothing
     ),
     "exo_pair": lambda n, s: exo_pair_loss(
-        margin=s.beta * n.margin(s), label_smoothing=s.label_smoothing
+        margin=n.lead_in_rewards(s), label_smoothing=s.label_smoothing
     ),
-    "hinge": lambda n, s: hinge_loss(margin=s.beta * n.margin(s)),
-    "discopop": lambda n, s: discopop_loss(margin=s.beta * n.margin(s), tau=s.discopop_tau),
+    "hinge": lambda n, s: hinge_loss(margin=n.lead_in_rewards(s)),
+    "discopop": lambda n, s: discopop_loss(margin=n.lead_in_rewards(s), tau=s.discopop_tau),
     "ipo": lambda n, s: ipo_loss(log_ratio_margin=n.margin(s, mean=True), beta=s.beta),
     "sigmoid_norm": lambda n, s: bradley_terry_loss(
-        margin=s.beta * n.margin(s, mean=True), label_smoothing=s.label_smoothing
+        margin=n.lead_in_rewards(s, mean=True), label_smoothing=s.label_smoothing
     ),
     # of each response's own log-ratio
     "nca_pair": lambda n, s: nca_pair_loss(**n.ratios, beta=s.beta),

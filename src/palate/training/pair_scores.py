@@ -65,7 +65,8 @@ def score_pairs(
 
     Args:
         roles: has a policy.
-        trees: the rows; `weight` multiplies the loss of each.
+        trees: the rows; `weight` multiplies the loss of each, `margin` (in rewards) is what the
+            chosen response must lead by, where the loss asks.
         forest: the same, planted.
         cache: holds the reference's log-probabilities of them where a loss compares with it.
         settings: name the losses.
@@ -92,6 +93,7 @@ def score_pairs(
         desirable=torch.tensor(labels, device=whole.device),
         facts=facts or StepFacts(mean_length(trees)),
         per_row=per_row,
+        asked=whole.new_tensor([tree.margin or 0.0 for tree in trees]),
     )
     weights = whole.new_tensor([tree.weight for tree in trees])
     if settings.use_weighting:
@@ -143,6 +145,7 @@ def score_step(
         desirable=torch.cat([part.numbers.desirable for part in parts]),
         facts=facts,
         per_row=parts[0].numbers.per_row,
+        asked=parts[0].losses.new_tensor([tree.margin or 0.0 for tree in trees]),
     )
     weights = torch.cat([part.weights for part in parts])
     return PairScores(row_losses(numbers, settings) * weights, numbers, weights)

@@ -312,6 +312,11 @@ class DPOSettings(StageSettings):
         return any(LOSS_TYPES[name].rows != "response" for name, _ in self.losses)
 
     @property
+    def honours_margins(self) -> bool:
+        """Whether a loss asks for the lead that a row's margin states."""
+        return any(LOSS_TYPES[name].margins for name, _ in self.losses)
+
+    @property
     def moves_reference(self) -> bool:
         """Whether there is a reference and it follows the policy."""
         return self.sync_ref_model and self.needs_reference
