@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from palate.errors import RecipeError
+from palate.training.loss_checks import cautions
 from palate.training.settings import (
     DPOSettings,
     PPOSettings,
@@ -199,13 +200,15 @@ def test_losses_and_weights_as_words_or_lists(
         ({"undesirable_weight": 2.0}, "undesirable_weight has no effect"),
         ({"ref_model_sync_steps": 4}, "ref_model_sync_steps has no effect: sync_ref_model is off"),
         ({"sync_ref_model": True, "loss_type": "simpo"}, "sync_ref_model has no effect: loss_type"),
+        ({"loss_type": "discopop"}, "discopop_tau is 0.05: below 0.102 discopop rises"),
+        ({"loss_type": "discopop", "discopop_tau": 0.2}, ""),
         ({"loss_weights": "2"}, "only scales the gradient"),
         ({"loss_type": "sft", "ld_alpha": 0.5}, "counts every token"),
         ({"loss_type": "simpo,sft", "simpo_gamma": 1.0, "ld_alpha": 0.5}, ""),
     ],
 )
 def test_settings_without_effect_have_a_sentence(values: dict[str, Any], words: str) -> None:
-    sentences = " ".join(DPOSettings(**values).idle())
+    sentences = " ".join(cautions(DPOSettings(**values)))
     assert bool(sentences) == bool(words)
     assert words in sentences
 

@@ -18,6 +18,7 @@ from palate.models.reference import ReferenceCache
 from palate.models.roles import Roles
 from palate.models.scoring import response_logprobs
 from palate.training.checks import check_step_zero
+from palate.training.loss_checks import cautions
 from palate.training.losses import StepFacts
 from palate.training.pair_scores import (
     PairScores,
@@ -100,7 +101,7 @@ def train_dpo(
         GateError: policy and reference were declared equal and are not.
     """
     run = run or Run()
-    for sentence in settings.idle():
+    for sentence in cautions(settings):
         log.warning("%s", sentence)
     check_rows([*pairs, *eval_pairs], settings)
     num_margins = sum(tree.margin is not None for tree in pairs)

@@ -73,7 +73,7 @@ def loss_names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     for name in names:
         if name not in LOSS_TYPES:
-            near = difflib.get_close_matches(name, LOSS_TYPES, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(name, LOSS_TYPES, n=1, cutoff=0.6)
             hint = f"did you mean {near[0]!r}?" if near else f"it is one of {', '.join(LOSS_TYPES)}"
             raise RecipeError(f"loss_type is {name!r}, which is unknown; {hint}")
         if names.count(name) > 1:

@@ -11,7 +11,8 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 from palate.errors import RecipeError
-from palate.training.loss_types import ANY_DIVERGENCE, LOSS_TYPES, loss_names, loss_weights
+from palate.training.loss_checks import refuse_contradictions
+from palate.training.loss_types import LOSS_TYPES, loss_names, loss_weights
 
 Schedule = Literal["linear", "cosine", "constant"]
 Settings = TypeVar("Settings", bound="StageSettings")
@@ -262,29 +263,7 @@ class DPOSettings(StageSettings):
             raise RecipeError(
                 f"ref_model_mixup_alpha is {self.ref_model_mixup_alpha}; it must lie in (0, 1]"
             )
-        names = [name for name, _ in self.losses]
-        if self.label_smoothing and not self._used_by("label_smoothing"):
-            raise RecipeError(
-                f"label_smoothing is {self.label_smoothing}, but the {self.loss_type} loss has no "
-                "noise model; set it to 0, or take loss_type sigmoid or robust"
-            )
-        if "exo_pair" in names and not self.label_smoothing:
-            raise RecipeError(
-                "label_smoothing is 0, but loss_type exo_pair compares with a label that has some "
-                "doubt; set it above 0 (the paper takes 1e-3)"
-            )
-        strange = sorted(set(names) - ANY_DIVERGENCE - {"sft"})
-        if self.f_divergence_type != "reverse_kl" and strange:
-            raise RecipeError(
-                f"f_divergence_type is {self.f_divergence_type}, but loss_type {strange[0]} does "
-                "not compare two responses of one prompt, so the divergence's constant would stay; "
-                f"take reverse_kl, or {', '.join(sorted(ANY_DIVERGENCE))}"
-            )
-        if self.use_weighting and self.couples_rows:
-            raise RecipeError(
-                f"use_weighting is on, but loss_type {self.loss_type} sorts the step's pairs, so "
-                "that no loss belongs to one pair; turn it off, or take another loss"
-            )
+        refuse_contradictions(self)
 
     @property
     def losses(self) -> tuple[tuple[str, float], ...]:
@@ -328,40 +307,12 @@ class DPOSettings(StageSettings):
             LOSS_TYPES[name].tokens == "mean" for name, _ in self.losses
         )
 
-    def idle(self) -> list[str]:
-        """A sentence for each setting that was changed and has no effect here."""
-        found = []
-        for name in ("beta", "discopop_tau", "simpo_gamma", "cpo_alpha", "desirable_weight",
-                     "undesirable_weight"):  # fmt: skip
-            if self._changed(name) and not self._used_by(name):
-                users = [n for n, kind in LOSS_TYPES.items() if name in kind.uses]
-                which = f"only {', '.join(users)} read it" if len(users) < 9 else "it has no scale"
-                found.append(f"{name} has no effect with loss_type {self.loss_type}: {which}")
-        if (
-            self._changed("f_alpha_divergence_coef")
-            and self.f_divergence_type != "alpha_divergence"
-        ):
-            found.append(
-                "f_alpha_divergence_coef has no effect: f_divergence_type is "
-                f"{self.f_divergence_type}, not alpha_divergence"
-            )
-        if self._changed("loss_weights") and len(self.losses) == 1:
-            found.append("loss_weights of a single loss only scales the gradient")
-        for name in ("ref_model_mixup_alpha", "ref_model_sync_steps"):
-            if self._changed(name) and not self.sync_ref_model:
-                found.append(f"{name} has no effect: sync_ref_model is off")
-        if self.sync_ref_model and not self.needs_reference:
-            found.append(
-                f"sync_ref_model has no effect: loss_type {self.loss_type} has no reference"
-            )
-        if self.ld_alpha != 1 and all(name == "sft" for name, _ in self.losses):
-            found.append("ld_alpha has no effect: the sft loss counts every token of a response")
-        return found
-
-    def _used_by(self, name: str) -> bool:
+    def uses(self, name: str) -> bool:
+        """Whether a loss of the run reads this setting of the family."""
         return any(name in LOSS_TYPES[loss].uses for loss, _ in self.losses)
 
-    def _changed(self, name: str) -> bool:
+    def changed(self, name: str) -> bool:
+        """Whether a setting has another value than its default."""
         defaults = {f.name: f.default for f in fields(self)}
         return bool(getattr(self, name) != defaults[name])
 
