@@ -29,7 +29,8 @@ import numpy as np
 from palate.data.records import Demonstration, Preference, Prompt
 from palate.data.render import Renderer
 from palate.experiments.arms import Arm, Decoding, Judge
-from palate.experiments.compare import Comparison, measure_arms, write_results
+from palate.experiments.compare import measure_arms, write_results
+from palate.experiments.comparison import Comparison
 from palate.experiments.run import Frame, Outcome, run_dpo, run_ppo, run_reward, run_sft
 from palate.models.load import Loaded, load
 from palate.models.roles import Roles

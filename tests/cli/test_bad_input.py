@@ -51,11 +51,12 @@ def test_a_bad_row_is_named_and_nothing_is_written(
     ("content", "words"),
     [
         (b"", ["bad.jsonl", "no rows", "empty"]),
-        (b'{"prompt": "w3", "chosen": "w4"\n', ["bad.jsonl:1", "E105", "one JSON object a line"]),
+        (b'{"prompt": "w3", "chosen": "w4"\n', ["bad.jsonl: not JSON lines", "object a line"]),
+        (b'[\n{"prompt": "w3"},\n{"prompt": "w4"}\n]\n', ["not JSON lines", "jq -c '.[]'"]),
         (b"\xff\xfe\x00", ["bad.jsonl:1", "E103", "UTF-8"]),
         (None, ["bad.jsonl", "no such file", "check the path"]),
     ],
-    ids=["empty", "not JSON", "UTF-16", "missing"],
+    ids=["empty", "not JSON", "JSON array", "UTF-16", "missing"],
 )
 def test_a_bad_file_is_named(
     palate: Palate, model: Path, tmp_path: Path, content: bytes | None, words: list[str]
@@ -69,6 +70,15 @@ def test_a_bad_file_is_named(
     for word in words:
         assert word in said.error
     assert not run.exists()
+
+
+def test_skipping_is_not_offered_where_nothing_would_be_left(
+    palate: Palate, model: Path, tmp_path: Path
+) -> None:
+    data = write_rows(tmp_path / "bad.jsonl", [{**row, "chosen": ""} for row in some_pairs(2)])
+    said = palate("dpo", "--model", model, "--data", data, "--output-dir", tmp_path / "run")
+    assert said.code == 2
+    assert "--skip-bad cannot help" in said.err
 
 
 def test_several_bad_rows_keep_a_line_each(palate: Palate, model: Path, tmp_path: Path) -> None:
@@ -175,8 +185,9 @@ def test_a_policy_given_as_reward_leaves_no_half_written_run(
         (["sample", "--model", "m"], ["--prompt", "--prompts"]),
         (["sample"], ["--model", "palate sample --help"]),
         (["score", "--model", "m", "--data", "d", "--beta", "0"], ["--beta", "above 0"]),
-        (["compare", "--arm", "dpo", "--base", "b"], ["--arm dpo", "NAME=PATH"]),
+        (["compare", "--arm", "dpo", "--base", "b"], ["--arm dpo", "NAME=FOLDER"]),
         (["compare", "--arm", "dpo=nowhere", "--base", "b"], ["nowhere", "no folder"]),
+        (["compare", "--arm", "ppo:x=y", "--base", "b"], ["--arm ppo:x=y", "dpo, rlhf"]),
         (["check"], ["DATA", "palate check --help"]),
         (["demo", "--seeds", "0"], ["--seeds", "equal to 1"]),
         (["dpo", "--config", "nowhere.yaml"], ["nowhere.yaml", "--config"]),
@@ -243,6 +254,42 @@ def test_a_folder_that_cannot_be_written(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_an_output_folder_that_is_a_file(
+    palate: Palate, model: Path, pairs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run").write_text("mine", encoding="utf-8")
+    said = palate("dpo", "--model", model, "--data", pairs, "--output-dir", tmp_path / "run")
+    assert said.code == 2
+    assert "this is a file" in said.error
+    assert (tmp_path / "run").read_text(encoding="utf-8") == "mine"
+
+
+def test_no_comparison_is_put_beside_a_training_run(
+    palate: Palate, model: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "recipe.yaml").write_text("stage: dpo\n", encoding="utf-8")
+    common = ["--base", model, "--output-dir", run, "--overwrite"]
+    for command in (["compare", "--arm", f"dpo:x={model}", *common], ["demo", *common[2:]]):
+        said = palate(*command)
+        assert said.code == 2
+        assert "holds a training run (recipe.yaml)" in said.error
+        assert "--resume" not in said.error
+    assert [path.name for path in run.iterdir()] == ["recipe.yaml"]
+
+
+@pytest.mark.parametrize("command", [["sample", "--prompt", "w3"], ["score", "--data", "PAIRS"]])
+def test_a_model_that_is_not_there_is_what_is_told(
+    palate: Palate, pairs: Path, tmp_path: Path, command: list[str]
+) -> None:
+    given = [str(pairs) if word == "PAIRS" else word for word in command]
+    said = palate(*given, "--model", tmp_path / "nowhere")
+    assert said.code == 2
+    assert f"--model {tmp_path / 'nowhere'}: there is no such folder" in said.error
+    assert "check the path" in said.error
+
+
 def test_an_output_file_that_cannot_be_written_is_found_before_the_work(
     palate: Palate, model: Path, tmp_path: Path
 ) -> None:
@@ -275,6 +322,44 @@ def test_overwriting_spares_the_old_run_where_the_new_one_cannot_start(
     )
     assert said.code == 2
     assert (run / "model").is_dir()
+
+
+def test_overwriting_spares_the_old_run_where_a_model_is_unfit(
+    palate: Palate, model: Path, pairs: Path, tmp_path: Path
+) -> None:
+    """The roles are made before the folder is cleared; a policy is no reward model."""
+    run = tmp_path / "run"
+    (run / "model").mkdir(parents=True)
+    (run / "recipe.yaml").write_text("stage: ppo\n", encoding="utf-8")
+    said = palate(
+        "ppo", "--model", model, "--data", pairs, "--reward", model, "--output-dir", run,
+        "--overwrite",
+    )  # fmt: skip
+    assert said.code == 2
+    assert "palate reward" in said.error
+    assert {"model", "recipe.yaml"} <= {path.name for path in run.iterdir()}
+
+
+def test_adapters_on_layers_that_are_not_there(
+    palate: Palate, model: Path, pairs: Path, tmp_path: Path
+) -> None:
+    common = ["--model", model, "--data", pairs, "--lora-target-modules", "nosuch"]
+    for command in ("dpo", "reward"):
+        said = palate(command, *common, "--output-dir", tmp_path / "run")
+        assert said.code == 2
+        assert "lora_target_modules is 'nosuch'" in said.error
+        assert not (tmp_path / "run").exists()
+
+
+def test_rows_of_another_stage_are_one_line(
+    palate: Palate, model: Path, pairs: Path, shown: Path, tmp_path: Path
+) -> None:
+    common = ["--model", model, "--output-dir", tmp_path / "run", "--data"]
+    said = palate("sft", *common, pairs)
+    assert said.code == 2
+    assert "no row of 12 can be used" in said.error
+    assert "--use-chosen" in said.error
+    assert "no chosen" in palate("dpo", *common, shown).error
 
 
 def test_there_is_nothing_to_resume(

@@ -139,6 +139,33 @@ def test_dpo_names_the_nearest_loss(palate: Palate, model: Path, pairs: Path) ->
     assert "--loss-type: loss_type is 'simop', which is unknown; did you mean 'simpo'?" in said.err
 
 
+@pytest.mark.parametrize("stage", ["sft", "reward", "dpo", "ppo"])
+def test_rows_left_out_for_their_length_are_counted_on_both_sides(
+    palate: Palate, runs: dict[str, Path], stage: str, recipe: Path, tmp_path: Path
+) -> None:
+    def long(*which: int, seed: int) -> list[dict[str, str]]:
+        rows = some_pairs(8, seed=seed)
+        for i in which:
+            rows[i]["prompt"] += " w7" * 40
+        return rows
+
+    command = [
+        stage, "--config", recipe, "--model", runs["sft"], "--overlong", "drop", "--max-steps", 1,
+        "--data", write_rows(tmp_path / "train.jsonl", long(2, seed=1)),
+        "--eval-data", write_rows(tmp_path / "eval.jsonl", long(0, 4, 5, seed=2)),
+    ]  # fmt: skip
+    if stage == "sft":
+        command.append("--use-chosen")
+    if stage == "ppo":
+        command.extend(["--reward", runs["reward"], "--max-new-tokens", 4])
+    said = palate(*command, "--output-dir", tmp_path / "a", "--json")
+    assert said.code == 0
+    assert (said.json["dropped_overlong"], said.json["dropped_overlong_eval"]) == (1, 3)
+    said = palate(*command, "--output-dir", tmp_path / "b")
+    assert "  1 rows were longer than --max-length: dropped" in said.out
+    assert "  3 held-out rows were longer than --max-length: dropped" in said.out
+
+
 def test_a_shared_prompt_between_training_and_evaluation_is_told(
     palate: Palate, model: Path, pairs: Path, recipe: Path, tmp_path: Path
 ) -> None:
@@ -267,12 +294,49 @@ def test_compare(
     assert {"sft", "dpo", "ppo"} == set(said.json["arms"])
     written = json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert written == said.json
+    assert written["notes"] == []
+    bills = {
+        name: json.loads((run / "model" / "palate.json").read_text(encoding="utf-8"))["cost"]
+        for name, run in runs.items()
+    }
+    spent = {name: arm["cost"] for name, arm in written["arms"].items()}
+    assert spent["sft"]["wall_s"] == bills["sft"]["wall_s"] > 0
+    assert spent["dpo"] == {**bills["dpo"], "amortized": spent["dpo"]["amortized"]}
+    # PPO's road is paid with the reward model that it was trained against.
+    for what in ("wall_s", "tokens_trained"):
+        assert spent["ppo"][what] == bills["ppo"][what] + bills["reward"][what] > 0
+    assert f"for {spent['ppo']['wall_s'] / spent['dpo']['wall_s']:.1f} times the time" in str(
+        written["verdict"]
+    )
     again = palate(*command)
     assert again.code == 2
     assert "--overwrite" in again.error
     over = palate(*command, "--overwrite")
     assert over.code == 0
     assert "ppo" in over.out
+
+
+def test_compare_says_what_a_verdict_lacks(
+    palate: Palate, runs: dict[str, Path], pairs: Path, tmp_path: Path
+) -> None:
+    common = [
+        "compare", "--base", runs["sft"], "--prompts", pairs, "--reward", runs["reward"],
+        "--max-new-tokens", 4, "--num-samples", 1,
+    ]  # fmt: skip
+    said = palate(*common, "--arm", f"mine={runs['dpo']}", "--output-dir", tmp_path / "a")
+    assert said.code == 0, said.err
+    words = " ".join(said.out.split())
+    assert "No verdict: there is no RLHF arm" in words
+    assert "palate ppo, or --arm rlhf:NAME=FOLDER" in words
+    # An arm whose road nobody knows is noted, with what to say.
+    (runs["dpo"] / "model" / "palate.json").rename(tmp_path / "palate.json")
+    try:
+        said = palate(*common, "--arm", f"mine={runs['dpo']}", "--output-dir", tmp_path / "b")
+    finally:
+        (tmp_path / "palate.json").rename(runs["dpo"] / "model" / "palate.json")
+    assert said.code == 0, said.err
+    assert "--arm dpo:mine=" in said.err
+    assert "no DPO arm and no RLHF arm" in " ".join(said.out.split())
 
 
 def test_check_exits_2_where_a_row_cannot_be_used(

@@ -1,5 +1,6 @@
 """A run that is stopped by a signal goes on where it was, and ends as if nothing had happened."""
 
+import json
 import os
 import signal
 import subprocess
@@ -47,6 +48,13 @@ def test_sigterm_then_resume_equals_a_straight_run(
     said = palate("dpo", "--output-dir", stopped, "--resume", "--json")
     assert said.code == 0
     assert said.json["steps"] == 24
+    # The run's bill is that of every process: stopped, refused, resumed.
+    parts = json.loads((stopped / "cost.json").read_text(encoding="utf-8"))
+    whole = json.loads((stopped / "model" / "palate.json").read_text(encoding="utf-8"))["cost"]
+    assert len(parts) == 3
+    for what in ("wall_s", "tokens_trained"):
+        assert whole[what] == pytest.approx(sum(part[what] for part in parts))
+        assert min(parts[0][what], parts[2][what]) > 0
 
     assert palate(*command, straight).code == 0
     assert log.read_bytes() == (straight / "metrics.jsonl").read_bytes()

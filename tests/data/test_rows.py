@@ -143,8 +143,8 @@ CHAT: Row = {"prompt": [_user("q")], "chosen": [_assistant("a")], "rejected": [_
 @pytest.mark.parametrize(
     ("row", "code", "message"),
     [
-        ({"prompt": "q", "chosen": "a"}, "E201", "no rejected; the columns are: 'chosen, prompt'"),
-        ({}, "E201", "no chosen; the columns are: 'none'"),
+        ({"prompt": "q", "chosen": "a"}, "E201", "no rejected; the row has 'chosen', 'prompt'"),
+        ({}, "E201", "no chosen; the row has no column"),
         (PLAIN | {"chosen": None}, "E202", "chosen is null"),
         (PLAIN | {"prompt": None}, "E202", "prompt is null"),
         (PLAIN | {"chosen": 3}, "E203", "chosen is 3"),

@@ -199,6 +199,26 @@ def test_rows_in_memory_are_numbered_from_zero() -> None:
         preferences_from_rows([])
 
 
+def test_a_saved_dict_of_data_sets_is_read_where_it_has_one_split(tmp_path: Path) -> None:
+    table = datasets.Dataset.from_list([json.loads(CHAT)])
+    datasets.DatasetDict({"train": table}).save_to_disk(str(tmp_path / "one"))
+    assert len(read_preferences(tmp_path / "one").records) == 1
+    two = tmp_path / "two"
+    datasets.DatasetDict({"train": table, "test": table}).save_to_disk(str(two))
+    with pytest.raises(DataError, match="name one of its splits") as caught:
+        read_preferences(two)
+    assert str(two / "train") in str(caught.value)
+    assert len(read_preferences(two / "test").records) == 1
+
+
+def test_a_damaged_saved_data_set_is_one_clear_error(tmp_path: Path) -> None:
+    folder = tmp_path / "saved"
+    datasets.Dataset.from_list([json.loads(CHAT)]).save_to_disk(str(folder))
+    (folder / "state.json").write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match="save it again"):
+        read_preferences(folder)
+
+
 def test_a_data_set_reads_like_its_rows(tmp_path: Path) -> None:
     rows = [json.loads(CHAT), json.loads(CHAT) | {"weight": 2.0}]
     table = datasets.Dataset.from_list([row | {"weight": row.get("weight")} for row in rows])

@@ -176,9 +176,17 @@ def test_best_sample_is_marked_in_words_and_whitespace_is_kept(example_results: 
 
 @pytest.mark.usefixtures("no_figures")
 def test_one_road_alone_has_no_verdict(example_results: Build) -> None:
-    words = Page(render_report({**example_results(), "verdict": None})).words()
-    assert "No verdict: a comparison needs an arm of each road." in words
+    results = example_results()
+    arms = {name: arm for name, arm in results["arms"].items() if arm["road"] != "dpo"}
+    words = Page(render_report({**results, "arms": arms, "verdict": None})).words()
+    assert "No verdict: there is no DPO arm" in words
     assert "Choice:" not in words
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_what_is_not_known_of_an_arm_is_told(example_results: Build) -> None:
+    words = Page(render_report({**example_results(), "notes": ["arm x: <b>unknown</b>"]})).words()
+    assert "Note: arm x: <b>unknown</b>" in words
 
 
 @pytest.mark.usefixtures("no_figures")

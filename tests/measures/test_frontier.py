@@ -163,3 +163,18 @@ def test_refusals() -> None:
         )
     with pytest.raises(DataError, match="at least two models"):
         over_optimized(proxy=[1.0], gold=[1.0], kl=[1.0])
+
+
+def test_a_road_is_matched_at_its_own_end_whatever_the_rounding() -> None:
+    """A mean and a weighted sum of the same KLs differ in their last bit, either way."""
+    drawn = np.random.default_rng(0)
+    for _ in range(50):
+        near = FrontierPoint(gold=drawn.normal(size=20), kl=drawn.exponential(size=20))
+        far = FrontierPoint(gold=drawn.normal(size=20), kl=near.kl + 1.0)
+        kl = float(near.kl.mean())
+        found = matched_difference(
+            first=[far], second=[near], sft_gold=np.zeros(20), kl=kl, num_resamples=20,
+            generator=drawn,
+        )  # fmt: skip
+        assert found is not None
+        assert found.kl == pytest.approx(kl)

@@ -117,6 +117,13 @@ def test_weights_that_would_be_random_are_refused(folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("keep", [0, 5, 100, -1])
+def test_torn_weights_are_refused(folder: Path, keep: int) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:keep])
+    assert str(folder) in _refusal(folder)
+
+
 def test_the_hash_tells_weights_apart() -> None:
     assert weights_hash(tiny.llama()) == weights_hash(tiny.llama())
     assert weights_hash(tiny.llama()) != weights_hash(tiny.llama(seed=1))

@@ -17,6 +17,8 @@ from palate.models.moving import (
 )
 from palate.models.roles import Roles
 from palate.models.scoring import response_logprobs
+from palate.training.dpo import train_dpo
+from palate.training.settings import DPOSettings
 
 FOREST = plant(tiny.trees(4))
 
@@ -89,6 +91,34 @@ def test_a_loaded_adapter_is_where_the_reference_begins(tmp_path: Path) -> None:
     start = _logprobs(first, "policy")
     torch.testing.assert_close(_logprobs(roles, "reference"), start, rtol=0, atol=1e-4)
     torch.testing.assert_close(_logprobs(roles, "policy"), start, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("peft", [True, False], ids=["lora", "full"])
+def test_a_moved_reference_is_another_function_by_its_fingerprint(peft: bool) -> None:
+    roles = _roles("llama", peft=peft)
+    start = roles["reference"].fingerprint
+    tiny.nudge(roles, "policy")
+    assert roles["reference"].fingerprint == start
+    mix_reference(roles, alpha=0.5)
+    assert roles["reference"].fingerprint != start
+    assert _roles("llama", peft=peft)["reference"].fingerprint == start
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_an_adapter_whose_merging_is_rounded_may_start(
+    precision: torch.dtype, tmp_path: Path
+) -> None:
+    """Its twin is further from it than equal starts are; in float32 it is held to be equal."""
+    first = tiny.roles_of(tiny.llama().to(precision), "policy")
+    tiny.nudge(first, "policy")
+    first.save("policy", tmp_path / "sft")
+    roles = Roles(tiny.llama().to(precision), tiny.tokenizer())
+    twin = frozen_twin(roles)
+    roles.add_policy(adapter=tmp_path / "sft")
+    add_moving_reference(roles, twin)
+    assert roles.equal_at_start == (precision == torch.float32)
+    settings = DPOSettings(sync_ref_model=True, max_steps=1)
+    assert train_dpo(roles, tiny.trees(4), settings).steps == 1
 
 
 def test_a_reference_on_the_policys_base_cannot_move() -> None:

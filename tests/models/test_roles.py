@@ -35,7 +35,9 @@ def _trainable(roles: Roles) -> set[str]:
 
 
 def _state(roles: Roles) -> list[tuple[bool, list[str]]]:
-    return [(layer._disable_adapters, list(layer._active_adapter)) for layer in roles._layers]
+    return [
+        (layer._disable_adapters, list(layer._active_adapter)) for layer in roles.adapters.layers
+    ]
 
 
 # -- reference --------------------------------------------------------------------------------

@@ -84,6 +84,19 @@ def test_seeds_and_sample_numbers_differ(roles: Roles) -> None:
     assert len(set(tokens(num_samples=8))) > 20
 
 
+def test_a_repeated_prompt_goes_on_with_its_sample_numbers(roles: Roles) -> None:
+    """However its occurrences lie among others and in batches, they are samples 0, 1, 2 … of it."""
+    often = [PROMPTS[0], PROMPTS[2], PROMPTS[0], PROMPTS[0], PROMPTS[2]]
+    for max_rows in (256, 2, 4):
+        drawn = _draw(roles, often, num_samples=2, max_rows=max_rows)
+        (once,) = _draw(roles, [PROMPTS[0]], num_samples=6)
+        assert _tokens(drawn[:1] + drawn[2:4]) == _tokens([once])
+        (other,) = _draw(roles, [PROMPTS[2]], num_samples=4)
+        assert _tokens(drawn[1:2] + drawn[4:]) == _tokens([other])
+    repeated = _draw(roles, [PROMPTS[1]] * 40)
+    assert len(set(_tokens(repeated))) > 20
+
+
 def test_stopped_is_told_by_the_last_token_alone(roles: Roles) -> None:
     drawn = [s for some in _draw(roles, PROMPTS, num_samples=6) for s in some]
     for one in drawn:

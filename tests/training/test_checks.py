@@ -1,18 +1,23 @@
 """Gates at the start: planted faults are found, sound starts pass in silence."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tests import tiny
-from tests.training.runs import settings_of, start, train
+from tests.training.runs import At, Stop, in_folder, kill, settings_of, start, train
 
 from palate.data.trees import plant
 from palate.errors import GateError, NumericalError
 from palate.models.roles import Roles
 from palate.models.scoring import response_logprobs
-from palate.training.checks import check_gradients, check_step_zero
+from palate.training.checks import check_gradients, check_ratio_one, check_step_zero
+from palate.training.folder import RunFolder
+from palate.training.rollout import Rollout, collect
+from palate.training.settings import PPOSettings
 
 FOREST = plant(tiny.trees(3))
 
@@ -28,14 +33,16 @@ def test_step_zero_by_hand() -> None:
         check_step_zero(policy=reference + gap, reference=reference, dtype=dtype, what="DPO")
 
     check(0.0)
-    check(1.9e-3)  # 1e-3 · (1 + 100/100)
+    check(1.9e-4)  # 1e-4 · (1 + 100/100)
+    with pytest.raises(GateError):
+        check(2.1e-4)
     with pytest.raises(GateError, match=r"DPO: policy and reference differ by 0\.01") as caught:
         check(0.01)
     assert "SFT adapter that the reference lacks" in str(caught.value)
     assert caught.value.exit_code == 4
-    check(0.5, torch.bfloat16)
+    check(0.03, torch.bfloat16)  # 0.02 · (1 + 100/100)
     with pytest.raises(GateError):
-        check(2.0, torch.bfloat16)
+        check(0.05, torch.bfloat16)
     with pytest.raises(GateError):
         check(float("nan"))
 
@@ -61,6 +68,89 @@ def test_the_adapter_as_its_own_reference_passes(stage: str, tmp_path: Path) -> 
     if stage == "ppo":
         roles.add_value()
     assert train(stage, roles, settings_of(stage, max_steps=1)).steps == 1
+
+
+@pytest.mark.parametrize("stage", ["dpo", "ppo"])
+@pytest.mark.parametrize("model", tiny.MODELS)
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_equal_starts_are_equal_in_both_precisions_and_a_small_adapter_is_not(
+    stage: str, model: str, precision: torch.dtype
+) -> None:
+    """However rows are grouped; an adapter of spread 0.005 that the reference lacks is found."""
+    names = ("policy", "reference", *(("shared value",) if stage == "ppo" else ()))
+    for max_tokens in (1, 50, 4096):
+        roles = tiny.roles_of(tiny.MODELS[model]().to(precision), *names)
+        settings = settings_of(stage, max_steps=1, max_tokens_per_microbatch=max_tokens)
+        assert train(stage, roles, settings, evaluate=False).steps == 1
+    roles = tiny.roles_of(tiny.MODELS[model]().to(precision), *names)
+    tiny.nudge(roles, "policy", by=0.005)
+    with pytest.raises(GateError, match="policy and reference differ"):
+        train(stage, roles, settings_of(stage, max_steps=1), evaluate=False)
+
+
+def test_ratio_by_hand() -> None:
+    old = torch.tensor([-1.0, -2.0, -3.0, -4.0])
+
+    def check(gaps: list[float], dtype: torch.dtype = torch.float32) -> None:
+        check_ratio_one(logprobs=old + torch.tensor(gaps), old_logprobs=old, dtype=dtype)
+
+    check([0.0, 0.0, 0.0, 0.0])
+    check([1e-4, -1e-4, 0.0, 0.0])
+    with pytest.raises(GateError, match=r"differ by 0\.0005 nats a token") as caught:
+        check([1e-3, 0.0, 0.0, 0.0])  # √(1e-6 / 4)
+    assert "dropout" in str(caught.value)
+    assert "temperature" in str(caught.value)
+    assert caught.value.exit_code == 4
+    check([0.03, -0.02, 0.0, 0.0], torch.bfloat16)
+    with pytest.raises(GateError):
+        check([0.04, 0.03, 0.0, 0.0], torch.bfloat16)  # √(25e-4 / 4)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_sound_ppo_start_has_ratio_one_whatever_the_reference(precision: torch.dtype) -> None:
+    roles = tiny.roles_of(tiny.llama().to(precision), "policy")
+    tiny.nudge(roles, "policy")
+    roles.add_reference(tiny.llama(seed=4).to(precision))
+    roles.add_value()
+    settings = settings_of(
+        "ppo", max_steps=1, num_mini_batches=4, max_tokens_per_microbatch=20, temperature=0.7
+    )
+    assert train("ppo", roles, settings, evaluate=False).steps == 1
+
+
+def _moved(*, dropout: float = 0.0) -> Roles:
+    roles = tiny.roles_of(tiny.llama(), "policy", dropout=dropout)
+    tiny.nudge(roles, "policy", by=0.05)
+    roles.add_reference(tiny.llama(seed=4))
+    roles.add_value()
+    return roles
+
+
+def test_dropout_at_the_first_update_of_ppo_is_found() -> None:
+    roles = _moved(dropout=0.05)
+    before = {k: v.clone() for k, v in roles.state(("policy",)).items()}
+    with pytest.raises(GateError, match="ratio must be 1 .*set lora_dropout to 0"):
+        train("ppo", roles, settings_of("ppo"))
+    assert all(torch.equal(v, before[k]) for k, v in roles.state(("policy",)).items())
+
+
+def test_a_rollout_at_another_temperature_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hotter(*args: Any, settings: PPOSettings, **kwargs: Any) -> Rollout:
+        settings = replace(settings, temperature=settings.temperature * 1.1)
+        return collect(*args, settings=settings, **kwargs)
+
+    monkeypatch.setattr("palate.training.ppo.collect", hotter)
+    with pytest.raises(GateError, match="ratio must be 1 .*another temperature"):
+        train("ppo", _moved(), settings_of("ppo"), evaluate=False)
+
+
+def test_a_resumed_ppo_run_is_not_checked_as_a_fresh_one(tmp_path: Path) -> None:
+    """Its policy has moved, and with dropout its ratio is no longer 1 to the last digit."""
+    folder, settings = RunFolder(tmp_path / "run"), settings_of("ppo", save_steps=1)
+    with pytest.raises(Stop):
+        in_folder("ppo", folder, settings, start("ppo", dropout=0.3), listeners=[At(2, kill)])
+    resumed = in_folder("ppo", folder, settings, start("ppo", dropout=0.3), resume=True)
+    assert resumed.steps == 4
 
 
 def test_an_explicit_reference_is_not_compared() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from tests import tiny
-from tests.training.runs import At, Stop, kill
+from tests.training.runs import At, Stop, kill, start
 
 from palate.data.trees import Tree, plant
 from palate.errors import DataError
@@ -20,7 +20,7 @@ from palate.models.roles import Roles
 from palate.training.dpo import evaluate_pairs, train_dpo
 from palate.training.folder import RunFolder
 from palate.training.pair_scores import mismatched, score_pairs
-from palate.training.session import Listener, Result, Run
+from palate.training.session import Listener, Result, Run, Session
 from palate.training.settings import DPOSettings
 
 PAIRS = tiny.trees(5)
@@ -265,7 +265,8 @@ def test_runs_that_share_a_reference_share_its_cache() -> None:
     assert len(cache) == 5
     roles = tiny.roles_of(tiny.llama(), "policy", "reference")
     shared = train_dpo(roles, PAIRS, settings, cache=cache)
-    assert roles.meter.tokens["score"] == sum(t.num_tokens for t in PAIRS)  # the start's check
+    # The start's check alone, as policy and as reference.
+    assert roles.meter.tokens["score"] == 2 * sum(t.num_tokens for t in PAIRS)
     assert shared.history == alone.history
 
 
@@ -447,3 +448,47 @@ def test_a_moved_reference_goes_on_where_a_run_was_stopped(tmp_path: Path) -> No
     with pytest.raises(Stop):
         run("stopped", listeners=(At(4, kill),))
     assert run("stopped", resume=True).history == straight.history
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings"),
+    [
+        (PAIRS, {"loss_type": "aot"}),
+        (PAIRS, {"loss_type": "simpo"}),
+        (PAIRS, {"loss_type": "kto,sft"}),
+        (LABELLED, {"loss_type": "kto"}),
+        (LABELLED, {"loss_type": "bco"}),
+        (PAIRS, {"sync_ref_model": True, "ref_model_sync_steps": 2}),
+        (PAIRS, {"use_weighting": True, "ld_alpha": 0.5}),
+    ],
+    ids=["coupled", "no reference", "kto and sft", "kto", "bco", "moving", "weighted"],
+)
+def test_every_kind_of_loss_is_rehearsed_and_leaves_no_trace(
+    rows: list[Tree], settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log, the weights and the bill are those of a run without the rehearsal."""
+    wanted = DPOSettings(
+        per_device_train_batch_size=2, max_steps=3, logging_steps=1, warmup_steps=0, **settings
+    )
+    seen: list[float] = []
+    real = Session.rehearse
+
+    def always(self: Session, trees: Any, loss: Any, *, sampled: bool = False) -> None:
+        def watched(*args: Any) -> torch.Tensor:
+            found: torch.Tensor = loss(*args)
+            seen.append(float(found.detach()))
+            return found
+
+        real(self, trees, watched, sampled=True)
+
+    ends = []
+    for method in (always, lambda *_, **__: None):
+        monkeypatch.setattr(Session, "rehearse", method)
+        moving = "sync_ref_model" in settings
+        roles = _following(peft=True) if moving else start("dpo", dropout=0.3)
+        history = train_dpo(roles, rows, wanted).history
+        weights = torch.cat([p.flatten() for p in roles.state(("policy",)).values()])
+        ends.append((history, weights.tolist(), roles.meter.flops, roles.meter.tokens))
+    assert len(seen) == 1
+    assert math.isfinite(seen[0])
+    assert ends[0] == ends[1]

@@ -8,6 +8,7 @@ from tests import tiny
 from tests.training.runs import END, REWARD, rows_of, settings_of, start, train
 
 from palate.data.trees import Response, Tree
+from palate.errors import GateError
 from palate.models.roles import Roles
 from palate.objectives.returns import response_gae
 from palate.training import ppo
@@ -75,8 +76,19 @@ def test_whitening() -> None:
     (part,) = _rollout(whiten_advantages=True).parts([0, 1], max_tokens=100)
     assert float(part.advantages.mean()) == pytest.approx(0.0, abs=1e-6)
     assert float(part.advantages.std(correction=0)) == pytest.approx(1.0, abs=1e-3)
-    spread = float(SCORES.std(correction=0))
-    torch.testing.assert_close(_rollout(whiten_rewards=True).scores, SCORES / spread)
+
+
+def test_whitened_rewards_are_learned_from_and_raw_scores_are_told() -> None:
+    plain = _rollout(gamma=1.0, lam=1.0, kl_coef=0.0, missing_eos_penalty=0.5)
+    white = _rollout(gamma=1.0, lam=1.0, kl_coef=0.0, missing_eos_penalty=0.5, whiten_rewards=True)
+    # Scores 1, −1, 2 have the spread √(14/9); the penalty is no part of it.
+    spread = (14 / 9) ** 0.5
+    (part,) = white.parts([0, 1], max_tokens=100)
+    expected = [1 / spread] * 2 + [-1 / spread] + [2 / spread - 0.5] * 3
+    torch.testing.assert_close(part.returns, torch.tensor(expected))
+    assert white.metrics == plain.metrics
+    assert white.metrics["objective/scores"] == pytest.approx((1.0 - 1.0 + 1.5) / 3)
+    assert torch.equal(white.scores, SCORES)
 
 
 def test_parts_deal_any_trees_in_any_order_and_are_kept() -> None:
@@ -122,7 +134,8 @@ def test_dropout_does_not_touch_the_rollout() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ppo, "collect", spy)
         patch.setattr("palate.training.session.Session._rows_of", lambda _s, _n: (0, 1, 2, 3))
-        train("ppo", roles, settings, rows=PROMPTS, evaluate=False)
+        with pytest.raises(GateError, match="ratio must be 1"):
+            train("ppo", roles, settings, rows=PROMPTS, evaluate=False)
     assert [t.responses for t in seen[0].trees] == [t.responses for t in quiet.trees]
     assert torch.equal(seen[0]._flat["old_logprobs"], quiet._flat["old_logprobs"])
 
@@ -200,7 +213,6 @@ def test_the_policy_learns_what_is_rewarded() -> None:
 
 def test_equal_rewards_teach_nothing_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
     """The value head still gets its gradient; a policy without one is refused."""
-    from palate.errors import GateError
     from palate.models.protocols import FunctionReward
 
     same = FunctionReward(lambda _p, responses: [0.0] * len(responses), str)

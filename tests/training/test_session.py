@@ -6,7 +6,8 @@ import logging
 import math
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ from palate.models.scoring import token_logprobs_of
 from palate.training.checkpoint import latest_checkpoint
 from palate.training.folder import RunFolder
 from palate.training.journal import read_metrics
-from palate.training.session import Run, Session, learning_rate
+from palate.training.samples import FixedSamples
+from palate.training.schedule import learning_rate
+from palate.training.session import Run, Session
 from palate.training.settings import SFTSettings, StageSettings
 from palate.training.sft import train_sft
 
@@ -160,6 +163,43 @@ def test_a_torn_log_is_mended_on_resume(tmp_path: Path) -> None:
         file.write('{"step": 3, "lo')
     in_folder("sft", broken, settings, start("sft"), resume=True)
     assert broken.metrics.read_bytes() == straight.metrics.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("stage", "last"),
+    [
+        pytest.param("sft", At(3, kill), id="between checkpoints"),
+        pytest.param("ppo", At(3, kill), id="beside a reference"),
+        pytest.param("sft", None, id="after the last checkpoint of a step that is sampled"),
+    ],
+)
+def test_samples_of_a_resumed_run_are_those_of_a_straight_one(
+    stage: str, last: At | None, tmp_path: Path
+) -> None:
+    settings = settings_of(stage, save_steps=2, sample_steps=1 if last else 0, eval_steps=0)
+
+    def run(folder: RunFolder, *, then: Callable[[], None] = lambda: None, **kwargs: Any) -> None:
+        roles = start(stage)
+        fixed = FixedSamples(
+            folder.samples, roles, [Tree((5, 6)), Tree((7,))],
+            decode=lambda ids: " ".join(map(str, ids)), end_tokens=(2,), max_new_tokens=4,
+        )  # fmt: skip
+
+        def sample(step: int) -> None:
+            fixed(step)
+            then()
+
+        in_folder(stage, folder, settings, roles, sample=sample, **kwargs)
+
+    straight, broken = RunFolder(tmp_path / "straight"), RunFolder(tmp_path / "broken")
+    run(straight)
+    with pytest.raises(Stop):
+        run(broken, listeners=[last] if last else [], then=(lambda: None) if last else kill)
+    assert broken.samples.stat().st_size > 0
+    with broken.samples.open("a", encoding="utf-8") as file:
+        file.write('{"step": 3, "prom')
+    run(broken, resume=True)
+    assert broken.samples.read_bytes() == straight.samples.read_bytes()
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -375,6 +415,32 @@ def test_a_listener_may_end_the_run() -> None:
     assert result.history[-1]["step"] == 3
 
 
+def test_the_steps_since_the_last_row_of_the_log_are_told_when_a_run_ends_early() -> None:
+    """Three steps logged at every second one: the row of step 3 is that of a run of three."""
+    settings = settings_of("sft", lr_scheduler_type="constant", warmup_steps=0)
+    stop = Run(listeners=[At(3, lambda: True)])
+    stopped = train("sft", start("sft"), settings, run=stop, evaluate=False)
+    whole = train("sft", start("sft"), replace(settings, max_steps=3), evaluate=False)
+    assert [row["step"] for row in stopped.history] == [2, 3]
+    assert stopped.history == whole.history
+
+
+def test_patience_between_rows_of_the_log_loses_no_step() -> None:
+    settings = settings_of(
+        "sft", early_stopping_patience=1, eval_steps=1, max_steps=8, logging_steps=5
+    )
+    done: list[int] = []
+    with Session(
+        "sft", start("sft"), ("policy",), settings, num_rows=10, run=Run(),
+        evaluate=lambda: {"eval_loss": float(len(done))},
+    ) as session:  # fmt: skip
+        for step in session.steps():
+            done.append(step.number)
+            session.record("loss", float(step.number))
+    rows = [row for row in session.journal.history if "loss" in row]
+    assert [(row["step"], row["loss"]) for row in rows] == [(2, 1.5)]
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_loss_that_is_not_finite_stops_before_the_update(stage: str) -> None:
     roles = start(stage, dropout=0.05)
@@ -387,7 +453,9 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(stage: str) -> None:
     assert caught.value.exit_code == 3
     assert _same(_weights(stage, roles), before)
     assert all(p.grad is None for n in TRAINED[stage] for p in roles.parameters(n).values())
-    assert not any(drop.training for layer in roles._layers for drop in layer.lora_dropout.values())
+    assert not any(
+        drop.training for layer in roles.adapters.layers for drop in layer.lora_dropout.values()
+    )
 
 
 def test_the_message_names_step_and_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,7 @@ def test_unknown_keys_are_errors_that_help(key: str, words: str) -> None:
 
 
 def test_the_hints_are_no_settings() -> None:
-    from palate.training.settings import ELSEWHERE
+    from palate.training.recipe_keys import ELSEWHERE
 
     known = {f.name for stage in STAGES for f in fields(stage)}
     assert not known & ELSEWHERE.keys()
@@ -150,18 +150,18 @@ def test_yaml_values_become_what_the_field_is(text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("learning_rate: fast", "'fast'; it is a number"),
+        ("learning_rate: fast", "'fast'; it must be a number"),
         ("learning_rate: .nan", "finite number"),
         ("learning_rate: .inf", "finite number"),
         ("max_steps: .inf", "finite number"),
-        ("learning_rate: null", "None; it is a number"),
+        ("learning_rate: null", "None; it must be a number"),
         ("learning_rate: true", "True"),
         ("max_steps: 2.5", "whole number"),
-        ("max_steps: [1]", "it is a number"),
+        ("max_steps: [1]", "it must be a number"),
         ("use_peft: 1", "true or false"),
         ("use_peft: 'yes'", "true or false"),
-        ("output_dir: 3", "it is a word"),
-        ("lr_scheduler_type: 3", "it is a word"),
+        ("output_dir: 3", "it must be a word"),
+        ("lr_scheduler_type: 3", "it must be a word"),
     ],
 )
 def test_values_of_another_kind_are_refused(text: str, words: str) -> None:

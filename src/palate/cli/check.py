@@ -34,20 +34,26 @@ def _describe(report: CheckReport) -> None:
     from palate.experiments.table import plain
 
     kind = f" ({report.format})" if report.format else ""
-    print(plain(f"{report.path}: {report.num_rows} rows, {report.num_good} usable{kind}"))
+    print(plain(f"{report.path}: {_count(report.num_rows, 'row')}, {report.num_good} usable{kind}"))
     for group in report.faults:
-        print(f"\n{group.severity} {group.code} {group.title}, {group.count} times: {group.fix}")
+        times = _count(group.count, "time")
+        print(f"\n{group.severity} {group.code} {group.title}, {times}: {group.fix}")
         for place in group.places:
             print(plain(f"  {place.origin}: {place.message}"))
         if group.count > len(group.places):
             print(f"  … and {group.count - len(group.places)} more")
     print()
-    print(f"prompts: {report.num_distinct_prompts} distinct{_lengths(report.prompt_lengths)}")
-    print(f"chosen{_lengths(report.chosen_lengths)}")
-    print(f"rejected{_lengths(report.rejected_lengths)}")
+    if report.num_good:
+        print(f"prompts: {report.num_distinct_prompts} distinct{_lengths(report.prompt_lengths)}")
+        print(f"chosen{_lengths(report.chosen_lengths)}")
+        print(f"rejected{_lengths(report.rejected_lengths)}")
     if report.share_chosen_longer is not None:
         print(f"the longer response is chosen: {report.share_chosen_longer:.1%}")
-    print(f"{report.num_errors} errors, {report.num_warnings} warnings")
+    print(f"{_count(report.num_errors, 'error')}, {_count(report.num_warnings, 'warning')}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _lengths(lengths: Lengths | None) -> str:

@@ -5,18 +5,20 @@ from typing import Annotated
 
 import typer
 
-from palate.cli.folder import nothing_half_written
-from palate.cli.inputs import named_paths
+from palate.cli.folder import nothing_half_compared
+from palate.cli.inputs import existing_model, named_model
 from palate.cli.output import only_json, print_json
 
 HELP = """Compare trained models on one set of prompts: rewards, KL from the start, win rates.
 
-Without --prompts they answer held-out prompts of the embedded world and its gold reward judges.
-Writes results.json and report.html."""
+An --arm that is repeated with the same NAME is one arm with several training seeds; from three on
+the verdict speaks of the roads. A folder that Palate trained knows its road; of any other say
+dpo:NAME=FOLDER or rlhf:NAME=FOLDER. Without --prompts the arms answer held-out prompts of the
+embedded world and its gold reward judges. Writes results.json and report.html."""
 
 
 def compare(
-    arm: Annotated[list[str], typer.Option(help="NAME=FOLDER of a trained model; repeat it")],
+    arm: Annotated[list[str], typer.Option(help="[ROAD:]NAME=FOLDER of a trained model; repeat")],
     base: Annotated[str, typer.Option(help="the model that all arms started from (SFT)")],
     prompts: Annotated[str | None, typer.Option(help="file of prompts or pairs")] = None,
     reward: Annotated[str | None, typer.Option(help="reward model folder (proxy reward)")] = None,
@@ -29,11 +31,11 @@ def compare(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print results.json's object")] = False,
 ) -> None:
-    arms = named_paths(arm, flag="--arm")
-    proxy = named_paths([f"reward={reward}"], flag="--reward")["reward"] if reward else None
-    start = named_paths([f"base={base}"], flag="--base")["base"]
+    entries = [named_model(given, flag="--arm") for given in arm]
+    proxy = existing_model(reward, flag="--reward") if reward else None
+    start = existing_model(base, flag="--base")
     folder = Path(output_dir)
-    with only_json(as_json), nothing_half_written(folder, resume=False, overwrite=overwrite):
+    with only_json(as_json), nothing_half_compared(folder, overwrite=overwrite):
         from palate.data.sources import read_prompts
         from palate.experiments.compare import run_compare
         from palate.experiments.embedded import gold_function
@@ -44,7 +46,7 @@ def compare(
         else:
             asked = read_prompts(prompts).records
         results = run_compare(
-            arms=arms, base=start, prompts=asked, reward=proxy,
+            entries=entries, base=start, prompts=asked, reward=proxy,
             gold=gold_function if prompts is None else None, output_dir=folder,
             num_samples=num_samples, max_new_tokens=max_new_tokens, temperature=temperature,
             seed=seed, overwrite=overwrite,

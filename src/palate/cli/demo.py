@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from palate.cli.folder import not_resumable, nothing_half_written
+from palate.cli.folder import not_resumable, nothing_half_compared
 from palate.cli.output import only_json, print_json
 
 HELP = """Train by DPO and by RLHF from one SFT model and one set of pairs, and compare them.
@@ -23,7 +23,7 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="print results.json's object")] = False,
 ) -> None:
     folder = Path(output_dir)
-    with only_json(as_json), nothing_half_written(folder, resume=False, overwrite=overwrite):
+    with only_json(as_json), nothing_half_compared(folder, overwrite=overwrite):
         from palate.experiments.demo import run_demo
 
         with not_resumable("the demo ran"):

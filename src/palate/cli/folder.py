@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from palate.errors import CheckpointError, Interrupted
+from palate.errors import CheckpointError, Interrupted, UsageError
 from palate.training.folder import OWN, RunFolder
 
 # With one of these in it a folder holds something worth keeping.
@@ -27,6 +27,8 @@ def nothing_half_written(folder: Path, *, resume: bool, overwrite: bool) -> Iter
             f"--output-dir {folder}: no checkpoints to resume from; check the path, or start "
             "without --resume"
         )
+    if folder.is_file():
+        raise UsageError(f"--output-dir {folder}: this is a file; choose another --output-dir")
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     before = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     try:
@@ -48,6 +50,29 @@ def nothing_half_written(folder: Path, *, resume: bool, overwrite: bool) -> Iter
                     _discard(path)
             _remove(missing)
         raise
+
+
+@contextmanager
+def nothing_half_compared(folder: Path, *, overwrite: bool) -> Iterator[None]:
+    """The same for a folder of results, which a training run has nothing to do with.
+
+    Raises:
+        UsageError: the folder cannot be written, is in use, holds results that are not to be
+            overwritten, or a training run.
+    """
+    run = next((name for name in OWN if (folder / name).exists()), None)
+    if run is not None:
+        raise UsageError(
+            f"--output-dir {folder}: holds a training run ({run}), beside which no comparison is "
+            "put; choose another --output-dir"
+        )
+    if (folder / "results.json").exists() and not overwrite:
+        raise UsageError(
+            f"--output-dir {folder}: holds results already; choose another --output-dir, or "
+            "replace them with --overwrite"
+        )
+    with nothing_half_written(folder, resume=False, overwrite=overwrite):
+        yield
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Files and folders that a command names → records and models."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from palate.data.faults import find_overlap
 from palate.data.sources import Reading
 from palate.data.splits import split_by_prompt
 from palate.errors import ModelError, UsageError
+from palate.experiments.entries import TOLD, Entry
 
 if TYPE_CHECKING:
     from palate.models.load import Loaded
@@ -76,14 +77,13 @@ def load_model(name: str, *, flag: str = "--model") -> "Loaded":
     folder = model_folder(name)
     if is_reward(folder):
         raise ModelError(f"{flag} {name}: this is a reward model; name a policy, SFT or base model")
-    if not folder.exists() and "/" in name:
-        return load(name)  # with the bars of a download
     if not folder.exists():
         try:
             return load(name)
         except ModelError as error:
             raise ModelError(
-                f"{flag}: there is no folder {name} in {Path.cwd()}, and as a hub name {error}"
+                f"{flag} {name}: there is no such folder in {Path.cwd()}; check the path (as a "
+                f"hub name, {error})"
             ) from None
     # Absolute, because an adapter remembers where its base is.
     return load(folder.resolve())
@@ -110,20 +110,29 @@ def is_reward(folder: Path) -> bool:
     return (folder / "reward_scale.json").is_file()
 
 
-def named_paths(pairs: Sequence[str], *, flag: str) -> dict[str, Path]:
-    """`NAME=PATH` arguments.
+def existing_model(path: str, *, flag: str) -> Path:
+    """The model in a folder that must exist.
 
     Raises:
-        UsageError: one is not of that form, a name stands twice, or a path does not exist.
+        UsageError: there is no such folder.
     """
-    found: dict[str, Path] = {}
-    for pair in pairs:
-        name, equals, path = pair.partition("=")
-        if not (name and equals and path):
-            raise UsageError(f"{flag} {pair}: write NAME=PATH, such as dpo=runs/dpo/model")
-        if name in found:
-            raise UsageError(f"{flag} {pair}: {name} is given twice; give each arm its own name")
-        if not Path(path).is_dir():
-            raise UsageError(f"{flag} {pair}: there is no folder {path}; check the path")
-        found[name] = model_folder(path)
-    return found
+    if not Path(path).is_dir():
+        raise UsageError(f"{flag}: there is no folder {path} in {Path.cwd()}; check the path")
+    return model_folder(path)
+
+
+def named_model(given: str, *, flag: str) -> Entry:
+    """`[ROAD:]NAME=FOLDER` as an entry of a comparison.
+
+    Raises:
+        UsageError: it is not of that form, or the folder does not exist.
+    """
+    named, _, path = given.partition("=")
+    told, colon, name = named.rpartition(":")
+    road = next((road for road in TOLD if road == told), None)
+    if not (name and path) or (colon and road is None):
+        raise UsageError(
+            f"{flag} {given}: write NAME=FOLDER, such as dpo=runs/dpo, or ROAD:NAME=FOLDER where "
+            f"ROAD is {', '.join(TOLD[:-1])} or {TOLD[-1]}"
+        )
+    return Entry(name, existing_model(path, flag=f"{flag} {given}"), road)

@@ -31,7 +31,7 @@ def sample(
     check_output(output)
     asked = read_prompts(prompts).records if prompts else [Prompt(text) for text in prompt or ()]
     with only_json(True):
-        from palate.cli.answers import answer
+        from palate.experiments.answers import answer
 
         rows = answer(
             load_model(model), asked, num_samples=num_samples, max_new_tokens=max_new_tokens,

@@ -33,16 +33,17 @@ def score(
     check_output(output)
     pairs = read_preferences(data).records
     with only_json(True):
-        from palate.cli import pair_scores as scoring
         from palate.cli.trained import training_of
+        from palate.experiments import pair_scores as scoring
 
         folder = model_folder(model)
         if is_reward(folder):
             scorer = scoring.reward_scorer(folder)
         else:
+            policy = load_model(model)
             trained = training_of(folder, beta=beta, reference=reference)
             start = load_model(trained.reference, flag="--reference") if trained.reference else None
-            scorer = scoring.implicit_scorer(load_model(model), reference=start, beta=trained.beta)
+            scorer = scoring.implicit_scorer(policy, reference=start, beta=trained.beta)
         found = scoring.score_pairs(scorer, pairs, max_length=max_length, overlong=overlong)
     if output is not None:
         write_rows(found.rows(), output)

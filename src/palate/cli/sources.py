@@ -73,7 +73,7 @@ def _typed(name: str, wanted: Any, value: Any) -> Any:
     else:
         fits, word = value is None or (isinstance(value, str) and bool(value.strip())), "a path"
     if not fits:
-        raise RecipeError(f"{name} is {value!r}; it is {word}")
+        raise RecipeError(f"{name} is {value!r}; it must be {word}")
     return value
 
 

@@ -185,8 +185,9 @@ def _describe(outcome: "Outcome") -> None:
         f"{outcome.stage}: {result.steps} steps, {result.examples} examples, {result.tokens} "
         f"tokens in {result.train_seconds:.1f} s"
     )
-    if outcome.num_dropped:
-        print(f"  {outcome.num_dropped} rows were longer than --{kebab('max_length')}: dropped")
+    for count, what in ((outcome.num_dropped, "rows"), (outcome.num_dropped_eval, "held-out rows")):
+        if count:
+            print(f"  {count} {what} were longer than --{kebab('max_length')}: dropped")
     for name, value in sorted(result.metrics.items()):
         print(f"  {name:<28} {value:.4g}")
     print(f"model: {outcome.model_dir}")

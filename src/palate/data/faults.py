@@ -34,7 +34,7 @@ FAULTS: dict[str, Kind] = {
     "E108": Kind("NaN or Infinity", "error", "leave the field out, or write a finite number"),
     "E109": Kind("nested too deeply", "error", "a row needs no more than a list of turns"),
     "E110": Kind("line too long", "error", "a line holds one row; is a line break missing?"),
-    "E111": Kind("no rows", "error", "the file is empty or blank; was its export cut short?"),
+    "E111": Kind("no rows", "error", "the file is empty or blank: export it again"),
     "E201": Kind("missing field", "error", "add or rename the column"),
     "E202": Kind("null field", "error", "fill the field in, or remove the row"),
     "E203": Kind("wrong type", "error", "give text, or a list of turns with role and content"),

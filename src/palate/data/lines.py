@@ -51,7 +51,10 @@ def read_lines(path: Path) -> Iterator[Line]:
     if not path.exists():
         raise DataError(f"{path}: there is no such file; check the path (from {Path.cwd()})")
     if path.is_dir():
-        raise DataError(f"{path}: this is a folder; give a .jsonl or .jsonl.gz file inside it")
+        raise DataError(
+            f"{path}: this is a folder, and not one that datasets' save_to_disk made; give a "
+            ".jsonl or .jsonl.gz file"
+        )
     with path.open("rb") as file:
         magic = file.read(4)
         file.seek(0)

@@ -274,8 +274,9 @@ def _check_repeated_prompt(row: Row, turns: tuple[Turn, ...]) -> None:
 
 def _require(row: Row, name: str, *, wanted: str | None = None) -> object:
     if name not in row:
-        columns = ", ".join(sorted(str(key) for key in row)[:8]) or "none"
-        raise Refusal("E201", f"no {wanted or name}; the columns are: {quote(columns, limit=80)}")
+        columns = ", ".join(quote(str(key)) for key in sorted(map(str, row))[:8])
+        there = f"the row has {columns}" if columns else "the row has no column"
+        raise Refusal("E201", f"no {wanted or name}; {there}")
     if row[name] is None:
         raise Refusal("E202", f"{name} is null")
     return row[name]
@@ -294,7 +295,9 @@ def _response_column(row: Row) -> str:
     if "completion" in row:
         _require(row, "completion")
         return "completion"
-    hint = " (or use the chosen side: use_chosen)" if "chosen" in row else ""
+    hint = (
+        " (to learn the chosen side: --use-chosen, or use_chosen=True)" if "chosen" in row else ""
+    )
     _require(row, "response", wanted=f"completion or response{hint}")
     return "response"
 

@@ -93,7 +93,8 @@ def read_preferences(
     """Read pairs from JSON lines (plain or gzip) or a saved `datasets` folder.
 
     Args:
-        path: the file or folder.
+        path: the file, or the folder that `save_to_disk` of a `Dataset` made (of a `DatasetDict`
+            one split's, or its own where it has one split).
         skip_bad: leave bad rows out instead of refusing the file.
         rejects_path: where to write the rows left out, as JSON lines; None writes none.
 
@@ -209,7 +210,7 @@ def _read(
     if not reading.num_read:
         raise DataError(f"{source}: no rows; {FAULTS['E111'].fix}")
     if rejects and not (skip_bad and reading.records):
-        raise DataError(_describe(reading, source, skip_bad))
+        raise DataError(_describe(reading, source, door, skip_bad))
     if skip_bad and rejects_path is not None:
         _write_rejects(rejects, Path(rejects_path))
     return reading
@@ -266,11 +267,34 @@ def _unwrap_reject(line: Line) -> Line:
 
 def _lines_of(path: str | Path) -> Iterator[Line]:
     path = Path(path)
+    if (path / "dataset_dict.json").is_file():
+        path = _only_split(path)
     if (path / "dataset_info.json").is_file():
-        from datasets import load_from_disk  # heavy, and only such folders need it
-
-        return _lines_from(load_from_disk(str(path)), f"{path} row")
+        return _lines_from(_saved(path), f"{path} row")
     return read_lines(path)
+
+
+def _only_split(path: Path) -> Path:
+    """The one split of a saved `DatasetDict`; which of several is meant only its owner knows."""
+    splits = sorted(inner.parent for inner in path.glob("*/dataset_info.json"))
+    if len(splits) != 1:
+        names = ", ".join(map(str, splits)) or "and none is there"
+        raise DataError(f"{path}: a saved DatasetDict; name one of its splits: {names}")
+    return splits[0]
+
+
+def _saved(path: Path) -> Iterable[object]:
+    from datasets import load_from_disk  # heavy, and only such folders need it
+
+    try:
+        rows: Iterable[object] = load_from_disk(str(path))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{path}: a saved data set that cannot be read ({reason}); save it again with "
+            "save_to_disk"
+        ) from error
+    return rows
 
 
 def _lines_from(rows: Iterable[object], origin: str) -> Iterator[Line]:
@@ -283,9 +307,20 @@ def _lines_from(rows: Iterable[object], origin: str) -> Iterator[Line]:
             yield Line(place, None, fault("E106", message, origin=place), repr(row)[:1000])
 
 
-def _describe(reading: Reading[Record], source: str, skip_bad: bool) -> str:
+def _describe(reading: Reading[Record], source: str, door: _Door[Record], skip_bad: bool) -> str:
     errors = [found for found in reading.faults if found.severity == "error"]
-    rows = "1 row" if reading.num_skipped == 1 else f"{reading.num_skipped} rows"
+    first = errors[0]
+    if not reading.records and first.code == "E105":
+        return (
+            f"{source}: not JSON lines ({first.origin}: {first.message}); write one JSON object a "
+            f"line; of a JSON array: jq -c '.[]' {source}"
+        )
+    if not reading.records and {error.code for error in errors} == {"E201"}:
+        return (
+            f"{source}: no row of {reading.num_read} can be used, the first: {first}; {first.fix}"
+        )
+    is_one = reading.num_skipped == 1
+    rows = "1 row" if is_one else f"{reading.num_skipped} rows"
     listed = [f"  {error}" for error in errors[:_MAX_LISTED]]
     if len(errors) > _MAX_LISTED:
         listed.append(f"  … and {len(errors) - _MAX_LISTED} more")
@@ -293,12 +328,17 @@ def _describe(reading: Reading[Record], source: str, skip_bad: bool) -> str:
         f"  {code} ({FAULTS[code].title}, {count}): {FAULTS[code].fix}"
         for code, count in Counter(error.code for error in errors).most_common()
     ]
-    if skip_bad:
-        last = "--skip-bad cannot help: no usable row would be left."
-    else:
-        last = f"Mend them (`palate check {source}` shows all kinds), or leave them out: --skip-bad"
-    first = f"{source}: {rows} of {reading.num_read} cannot be used:"
-    return "\n".join([first, *listed, "Fix:", *fixes, last])
+    last = f"Mend {'it' if is_one else 'them'}"
+    is_labelled = any(isinstance(record, Demonstration) for record in reading.records)
+    if door is _PREFERENCES or (door is _COMPARISONS and not is_labelled):
+        last += f" (`palate check {source}` shows all kinds)"
+    if not reading.records:
+        last += "; --skip-bad cannot help: no usable row would be left."
+    elif not skip_bad:
+        last += f", or leave {'it' if is_one else 'them'} out: --skip-bad"
+    return "\n".join(
+        [f"{source}: {rows} of {reading.num_read} cannot be used:", *listed, "Fix:", *fixes, last]
+    )
 
 
 def _write_rejects(rejects: list[dict[str, object]], path: Path) -> None:

@@ -4,23 +4,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from palate.experiments.compare import Comparison as Comparison
     from palate.experiments.compare import run_compare as run_compare
+    from palate.experiments.comparison import Comparison as Comparison
     from palate.experiments.cost import Cost as Cost
+    from palate.experiments.entries import Entry as Entry
     from palate.experiments.report import render_report as render_report
     from palate.experiments.report import write_report as write_report
     from palate.experiments.run import Frame as Frame
-    from palate.experiments.run import Outcome as Outcome
     from palate.experiments.run import run_dpo as run_dpo
     from palate.experiments.run import run_ppo as run_ppo
     from palate.experiments.run import run_reward as run_reward
     from palate.experiments.run import run_sft as run_sft
+    from palate.experiments.work import Outcome as Outcome
 
 _MODULES = {
-    "compare": ("Comparison", "run_compare"),
+    "compare": ("run_compare",),
+    "comparison": ("Comparison",),
     "cost": ("Cost",),
+    "entries": ("Entry",),
     "report": ("render_report", "write_report"),
-    "run": ("Frame", "Outcome", "run_dpo", "run_ppo", "run_reward", "run_sft"),
+    "run": ("Frame", "run_dpo", "run_ppo", "run_reward", "run_sft"),
+    "work": ("Outcome",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

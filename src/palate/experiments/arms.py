@@ -26,7 +26,7 @@ from palate.models.sampling import Sample, sample
 from palate.models.scoring import exact_kl, rewards, token_logprobs_of
 from palate.objectives.divergence import kl_k1, kl_k3
 
-Kind = Literal["sft", "dpo", "ppo", "best_of_n"]
+Kind = Literal["sft", "dpo", "ppo", "best_of_n", "other"]
 Road = Literal["sft", "dpo", "rlhf", "yardstick"]
 Judge = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
 Grid = NDArray[np.float64]
@@ -48,13 +48,13 @@ class Arm:
 
     Attributes:
         name: key in results.json.
-        kind: what trained it.
+        kind: what trained it; "other" where that is not known.
         road: which side of the question it is on.
         label: what people read.
         models: seed → model folder; None is the SFT model itself.
         rewards: seed → reward model folder that scores it (the proxy).
         settings: what sets it apart.
-        cost: the bill of its own stages (its first seed's).
+        cost: the bill of its own stages (its first seed's); None where it was not measured.
         amortized: the bill with a shared reward model divided among the arms that used it.
     """
 
@@ -65,7 +65,7 @@ class Arm:
     models: Mapping[int, Path | None]
     rewards: Mapping[int, Path] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
-    cost: Cost = field(default_factory=Cost)
+    cost: Cost | None = None
     amortized: Cost | None = None
 
 

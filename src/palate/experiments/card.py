@@ -9,7 +9,7 @@ from palate.training.journal import metric
 from palate.training.settings import StageSettings
 
 if TYPE_CHECKING:
-    from palate.experiments.run import Outcome
+    from palate.experiments.work import Outcome
 
 STAGES = {
     "sft": "supervised fine-tuning",

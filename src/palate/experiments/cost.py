@@ -1,11 +1,13 @@
 """What a piece of work cost: seconds, FLOPs, tokens, memory."""
 
+import json
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,14 @@ class Cost:
         """As in results.json."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, values: object) -> "Cost | None":
+        """What `to_json` wrote; None where it is no whole bill."""
+        known = {f.name for f in fields(cls)}
+        if not isinstance(values, Mapping) or not known <= values.keys():
+            return None
+        return cls(**{name: values[name] for name in known})
+
     @property
     def total_flops(self) -> float:
         """FLOPs of all three kinds of work."""
@@ -49,13 +59,73 @@ class Cost:
         """Both bills: sums, and the larger of the peaks."""
         return Cost(
             wall_s=self.wall_s + other.wall_s,
-            flops={k: self.flops.get(k, 0) + other.flops.get(k, 0) for k in self.flops},
+            flops={
+                work: self.flops.get(work, 0) + other.flops.get(work, 0)
+                for work in self.flops | other.flops
+            },
             tokens_trained=self.tokens_trained + other.tokens_trained,
             tokens_sampled=self.tokens_sampled + other.tokens_sampled,
             peak_rss_bytes=max(self.peak_rss_bytes, other.peak_rss_bytes),
             weights_resident_bytes=max(self.weights_resident_bytes, other.weights_resident_bytes),
             models_resident=max(self.models_resident, other.models_resident),
         )
+
+    def shared_by(self, num_arms: int) -> "Cost":
+        """This bill divided among the arms that profit from it; memory is not divided."""
+        return replace(
+            self,
+            wall_s=self.wall_s / num_arms,
+            flops={work: flops / num_arms for work, flops in self.flops.items()},
+            tokens_trained=self.tokens_trained // num_arms,
+            tokens_sampled=self.tokens_sampled // num_arms,
+        )
+
+
+class Ledger:
+    """cost.json of a run folder: the bill of every process that worked on the run.
+
+    A run that was stopped and resumed costs what all its processes cost. An entry is null from a
+    process's start to its end, so that one which was killed leaves the run's bill unknown and not
+    too small.
+    """
+
+    def __init__(self, folder: Path, *, resume: bool) -> None:
+        self._path = folder / "cost.json"
+        self._entries: list[Cost | None] = []
+        if resume:
+            self._entries = _read_entries(self._path)
+
+    @contextmanager
+    def metered(self, roles: Roles) -> Iterator[Cost]:
+        """`metered`, written down before and after, whatever ends it."""
+        self._entries.append(None)
+        self._write()
+        try:
+            with metered(roles) as cost:
+                yield cost
+        finally:
+            self._entries[-1] = cost
+            self._write()
+
+    def total(self) -> Cost | None:
+        """The run's bill; None where that of an earlier process is not known."""
+        known = [cost for cost in self._entries if cost is not None]
+        return reduce(Cost.plus, known) if known and len(known) == len(self._entries) else None
+
+    def _write(self) -> None:
+        draft = self._path.with_suffix(".tmp")
+        rows = [cost and cost.to_json() for cost in self._entries]
+        draft.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        draft.replace(self._path)
+
+
+def _read_entries(path: Path) -> list[Cost | None]:
+    """What earlier processes wrote; one unknown entry where nothing readable is there."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        rows = None
+    return [Cost.from_json(row) for row in rows] if isinstance(rows, list) else [None]
 
 
 @contextmanager

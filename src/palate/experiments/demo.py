@@ -5,6 +5,7 @@ base → SFT ─┬─ pairs ─┬─ DPO at three β ────────�
             └───────────────────────────────────────────┘
 """
 
+import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,23 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from palate.data.grow import preference_trees
 from palate.data.records import Preference, Prompt
 from palate.data.render import Renderer
-from palate.data.trees import pack, plant
 from palate.errors import UsageError
-from palate.experiments.arms import (
-    Arm,
-    Decoding,
-    Grid,
-    Measured,
-    arm_roles,
-    best_of_n,
-    draw,
-)
-from palate.experiments.compare import Comparison, measure_arms, write_results
+from palate.experiments.arms import Arm, Decoding, Measured, arm_roles, best_of_n, draw
+from palate.experiments.compare import measure_arms, write_results
+from palate.experiments.comparison import Comparison
 from palate.experiments.cost import Cost
 from palate.experiments.embedded import (
     FAST,
@@ -39,24 +29,13 @@ from palate.experiments.embedded import (
     train_world_sft,
     world_settings,
 )
-from palate.experiments.prepare import load_reward
-from palate.experiments.run import Outcome, run_dpo, run_ppo, run_reward
-from palate.experiments.world import (
-    DEFAULT_TEMPERATURE,
-    MAX_RESPONSE_TOKENS,
-    label_ceiling,
-    preference_probability,
-    world_prompts,
-)
-from palate.measures.baselines import bag_of_words, longer_wins
-from palate.measures.calibration import measure_calibration
-from palate.measures.estimate import rate_estimate
+from palate.experiments.reward_quality import reward_card
+from palate.experiments.run import Outcome, fill_reference, run_dpo, run_ppo, run_reward
+from palate.experiments.world import MAX_RESPONSE_TOKENS, world_prompts
 from palate.measures.frontier import over_optimized
 from palate.models.load import load
 from palate.models.protocols import FunctionReward
 from palate.models.reference import ReferenceCache
-from palate.models.roles import Roles
-from palate.models.scoring import rewards
 from palate.training.progress import progress
 from palate.training.settings import DPOSettings, PPOSettings, RewardSettings
 
@@ -96,14 +75,17 @@ def run_demo(
     Returns:
         The contents of results.json.
     """
-    folder = _fresh(Path(output_dir), overwrite=overwrite)
+    asked = {"seed": seed, "seeds": seeds, "fast": fast}
+    folder = _fresh(Path(output_dir), overwrite=overwrite, asked=asked)
     sizes = FAST if fast else FULL
     sft = train_world_sft(folder / "sft", seed=seed, sizes=sizes)
     pairs = _pairs(sft.model_dir, sizes, seed)
     train, held_out = pairs[: sizes.pairs], pairs[sizes.pairs :]
     numbers = list(range(seed, seed + seeds))
-    cache = ReferenceCache()
-    trained = {n: _train(folder, sft.model_dir, train, held_out, sizes, n, cache) for n in numbers}
+    reference = _Reference.of(sft.model_dir, train, held_out, sizes)
+    trained = {
+        n: _train(folder, sft.model_dir, train, held_out, sizes, n, reference) for n in numbers
+    }
     prompts = world_prompts(sizes.prompts, seed=seed, split="heldout")
     decoding = Decoding(num_samples=2, max_new_tokens=MAX_RESPONSE_TOKENS)
     arms = _arms(sft, trained)
@@ -121,20 +103,29 @@ def run_demo(
     return results
 
 
-def _fresh(folder: Path, *, overwrite: bool) -> Path:
-    if (folder / "results.json").exists() or (folder / "sft").exists():
-        if not overwrite:
-            raise UsageError(
-                f"{folder}: holds a demo already; choose another --output-dir, or replace it with "
-                "--overwrite"
-            )
+def _fresh(folder: Path, *, overwrite: bool, asked: Mapping[str, Any]) -> Path:
+    """Make the folder ready and put demo.json into it, which says that its runs are a demo's.
+
+    A demo that was killed has demo.json and no results; its runs are replaced without asking.
+
+    Raises:
+        UsageError: it holds a demo, or runs of somebody else, or cannot be written.
+    """
+    mark, is_done = folder / "demo.json", (folder / "results.json").exists()
+    is_killed = mark.exists() and not is_done
+    if (is_done or (folder / "sft").exists()) and not (overwrite or is_killed):
+        raise UsageError(
+            f"{folder}: holds a demo already; choose another --output-dir, or replace it with "
+            "--overwrite"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
         for name in ("results.json", "report.html"):
             (folder / name).unlink(missing_ok=True)
         for path in folder.iterdir():
             if path.is_dir() and OWN_RUNS.fullmatch(path.name):
                 shutil.rmtree(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+        mark.write_text(json.dumps(asked), encoding="utf-8")
     except OSError as error:
         raise UsageError(
             f"{folder}: cannot be written ({error.strerror}); choose another --output-dir"
@@ -150,6 +141,24 @@ def _pairs(sft: Path, sizes: Sizes, seed: int) -> list[Preference]:
         )
 
 
+@dataclass(frozen=True)
+class _Reference:
+    """The SFT model's log-probabilities of all pairs, computed once for every DPO run."""
+
+    cache: ReferenceCache
+    cost: Cost
+
+    @classmethod
+    def of(
+        cls, sft: Path, pairs: Sequence[Preference], held_out: Sequence[Preference], sizes: Sizes
+    ) -> "_Reference":
+        settings = world_settings("dpo", sizes)
+        assert isinstance(settings, DPOSettings)
+        cache = ReferenceCache()
+        cost = fill_reference(cache, settings, load(sft), pairs, eval_pairs=held_out)
+        return cls(cache, cost)
+
+
 def _train(
     folder: Path,
     sft: Path,
@@ -157,7 +166,7 @@ def _train(
     held_out: Sequence[Preference],
     sizes: Sizes,
     seed: int,
-    cache: ReferenceCache,
+    reference: _Reference,
 ) -> Trained:
     """Both roads from the same start with one training seed."""
 
@@ -169,7 +178,10 @@ def _train(
         settings = world_settings("dpo", sizes)
         assert isinstance(settings, DPOSettings)
         settings = replace(settings, beta=beta, seed=seed, output_dir=place(f"dpo-beta-{beta:g}"))
-        dpo[beta] = run_dpo(settings, load(sft), train, eval_pairs=held_out, cache=cache)
+        dpo[beta] = run_dpo(
+            settings, load(sft), train, eval_pairs=held_out,
+            cache=reference.cache, cache_cost=reference.cost,
+        )  # fmt: skip
     reward_settings = world_settings("reward", sizes)
     assert isinstance(reward_settings, RewardSettings)
     reward_settings = replace(reward_settings, seed=seed, output_dir=place("reward"))
@@ -215,7 +227,7 @@ def _arms(sft: Outcome, trained: Mapping[int, Trained]) -> list[Arm]:
                 first.dpo[beta].cost,
             )  # fmt: skip
         )
-    share = _share(first.reward.cost, len(first.ppo))
+    share = first.reward.cost.shared_by(len(first.ppo))
     for kl_coef, outcome in first.ppo.items():
         arms.append(
             Arm(
@@ -231,17 +243,6 @@ def _arms(sft: Outcome, trained: Mapping[int, Trained]) -> list[Arm]:
             )  # fmt: skip
         )
     return arms
-
-
-def _share(cost: Cost, num_arms: int) -> Cost:
-    """A bill divided among the arms that profit from it; memory is not divided."""
-    return replace(
-        cost,
-        wall_s=cost.wall_s / num_arms,
-        flops={work: flops / num_arms for work, flops in cost.flops.items()},
-        tokens_trained=cost.tokens_trained // num_arms,
-        tokens_sampled=cost.tokens_sampled // num_arms,
-    )
 
 
 def _best_of_n(
@@ -264,52 +265,6 @@ def _best_of_n(
         settings={"n": BEST_OF, "kl": "upper bound, log n - (n - 1) / n"},
     )  # fmt: skip
     return arm, {seed: best}
-
-
-def reward_card(sft: Path, reward: Path, held_out: Sequence[Preference]) -> dict[str, Any]:
-    """How good the reward model is on held-out pairs, beside trivial baselines and the ceiling."""
-    loaded = load(sft)
-    roles = Roles(loaded.model, loaded.tokenizer)
-    load_reward(roles, reward)
-    margins = reward_margins(roles, held_out)
-    right = (margins > 0) + 0.5 * (margins == 0)
-    chosen, rejected = [p.chosen for p in held_out], [p.rejected for p in held_out]
-    prompts = [str(p.prompt) for p in held_out]
-    scale = roles["reward"].scale.spread
-    return {
-        "accuracy": rate_estimate(right, unit="share", clusters=prompts).to_json(),
-        "expected_accuracy": expected_accuracy(margins, held_out),
-        "ceiling": label_ceiling(held_out, temperature=DEFAULT_TEMPERATURE),
-        "longest_wins": longer_wins(chosen=chosen, rejected=rejected, groups=prompts).to_json(),
-        "bag_of_words": bag_of_words(chosen=chosen, rejected=rejected, groups=prompts).to_json(),
-        "calibration_error": measure_calibration(margins * scale).expected_calibration_error,
-    }
-
-
-def expected_accuracy(margins: Grid, pairs: Sequence[Preference]) -> float:
-    """Accuracy over all the labels that the noise could have drawn, not the one draw there is.
-
-    The reward model's choice is right with the probability that the labeler prefers it, so the
-    average has no label noise of its own; its highest value is the ceiling.
-    """
-    shares = []
-    for margin, pair in zip(margins, pairs, strict=True):
-        assert isinstance(pair.prompt, str)
-        agrees = preference_probability(
-            pair.prompt, pair.chosen, pair.rejected, temperature=DEFAULT_TEMPERATURE
-        )
-        shares.append(0.5 if margin == 0 else agrees if margin > 0 else 1 - agrees)
-    return float(np.mean(shares))
-
-
-def reward_margins(roles: Roles, pairs: Sequence[Preference]) -> Grid:
-    """Reward of chosen − rejected under the frozen reward role, [pair]."""
-    trees, _ = preference_trees(pairs, Renderer(roles.tokenizer), max_length=100_000)
-    found = []
-    for indices in pack(trees, max_tokens=8192):
-        forest = plant([trees[i] for i in indices], device=roles.device)
-        found.append(rewards(roles, forest).view(-1, 2))
-    return np.concatenate([(r[:, 0] - r[:, 1]).double().cpu().numpy() for r in found])
 
 
 def _pipeline(sft: Outcome, first: Trained) -> list[dict[str, Any]]:

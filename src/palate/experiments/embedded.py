@@ -156,7 +156,12 @@ def world_stage_inputs(stage: str, folder: Path, *, seed: int, sizes: Sizes = FU
     if stage == "sft":
         shown = world_demonstrations(sizes.demonstrations + 200, seed=seed)
         return StageInputs(load(base_model_path()), shown[:-200], shown[-200:])
-    sft = _trained(folder / "sft", lambda: train_world_sft(folder / "sft", seed=seed, sizes=sizes))
+    sft = _trained(
+        folder / "sft",
+        lambda: train_world_sft(
+            folder / "sft", seed=seed, sizes=sizes, frame=Frame(overwrite=True)
+        ),
+    )
     if stage == "ppo":
         reward = _trained(
             folder / "reward", lambda: train_world_reward(folder, sft, seed=seed, sizes=sizes)
@@ -175,10 +180,13 @@ def train_world_reward(folder: Path, sft: Path, *, seed: int, sizes: Sizes) -> O
         world_settings("reward", sizes), output_dir=str(folder / "reward"), seed=seed
     )
     assert isinstance(settings, RewardSettings)
-    return run_reward(settings, load(sft), pairs[: sizes.pairs], eval_pairs=pairs[sizes.pairs :])
+    return run_reward(
+        settings, load(sft), pairs[: sizes.pairs], eval_pairs=pairs[sizes.pairs :],
+        frame=Frame(overwrite=True),
+    )  # fmt: skip
 
 
 def _trained(folder: Path, train: Callable[[], Outcome]) -> Path:
-    """The model of a stage that was run before, or is run now."""
+    """The model of a stage that was run to its end before, or is run now."""
     model = folder / "model"
-    return model if model.exists() else train().model_dir
+    return model if (model / "palate.json").exists() else train().model_dir

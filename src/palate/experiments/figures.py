@@ -1,4 +1,4 @@
-"""The pictures of a comparison: frontier, over-optimization, and the pipeline of both roads."""
+"""Reward against KL, in pictures: the frontier of both roads, and an arm that went too far."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,23 +8,19 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
 from numpy.typing import NDArray
 
 from palate.experiments.ink import INKS, STYLE, to_svg
 from palate.experiments.table import (
     NOT_MEASURED,
-    count,
-    flops,
     in_road_order,
     judged_by,
     label_of,
     measured,
     plain,
-    seconds,
-    size,
-    total,
+    shortened,
 )
+from palate.experiments.verdict import NO_VERDICT
 from palate.measures.frontier import reward_at_kl
 
 _ROAD_NAMES = {"dpo": "DPO", "rlhf": "RLHF", "yardstick": "Yardstick"}
@@ -57,7 +53,7 @@ def frontier_figure(results: Mapping[str, Any]) -> str:
                 *([0.0], [float(sft["reward"]["value"])], _errors(sft["reward"])),
                 **_marks("sft", filled=True),
                 capsize=3.0,
-                label=_short(plain(sft["label"]), 24),
+                label=shortened(plain(sft["label"]), 24),
             )
         if any(roads.get(road) for road in _ROAD_NAMES):
             _draw_match(axes, results, roads, sft)
@@ -136,39 +132,6 @@ def over_optimization_figure(results: Mapping[str, Any]) -> str | None:
         )
 
 
-def pipeline_figure(results: Mapping[str, Any]) -> str:
-    """Both roads as boxes with this run's figures: RLHF's three stages above DPO's one after SFT.
-
-    Returns:
-        An `<svg>` element; a stage without figures says "not measured".
-    """
-    stages = {(row["road"], row["stage"]): row for row in results.get("pipeline", ())}
-    reward, ppo = stages.get(("rlhf", "reward"), {}), stages.get(("rlhf", "ppo"), {})
-    dpo = stages.get(("dpo", "dpo"), {})
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(11.6, 5.8))
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.set_xlim(0, 116)
-        axes.set_ylim(0, 58)
-        axes.axis("off")
-        sft = stages.get(("shared", "sft"), {})
-        _box(axes, (1, 16), "SFT", sft, "sft", source="from demonstrations")
-        _box(axes, (34, 32), "Reward model", reward, "rlhf", source="from preference pairs")
-        _box(axes, (64, 32), "PPO", ppo, "rlhf", source="from its own samples")
-        _box(axes, (34, 1), "DPO", dpo, "dpo", source="from preference pairs")
-        _arrow(axes, (26, 31), (34, 40), "rlhf")
-        _arrow(axes, (59, 43), (64, 43), "rlhf")
-        _arrow(axes, (26, 23), (34, 15), "dpo")
-        _sum(axes, (92, 43), "RLHF after SFT", (reward, ppo), "rlhf")
-        _sum(axes, (62, 12), "DPO after SFT", (dpo,), "dpo")
-        words = (
-            f"RLHF trains a reward model ({seconds(reward.get('wall_s'))}) and then a policy by "
-            f"PPO ({seconds(ppo.get('wall_s'))}); DPO trains the policy on the pairs themselves "
-            f"({seconds(dpo.get('wall_s'))}). Both start from one SFT model."
-        )
-        return to_svg(figure, name="pipeline", title=words)
-
-
 def _roads(results: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     """Points of each road by growing KL; arms without reward or KL have no place."""
     roads: dict[str, list[Mapping[str, Any]]] = {}
@@ -243,7 +206,7 @@ def _draw_road(
         )
         if chosen:
             axes.annotate(
-                f"{_short(plain(point['label']), 24)}\n(chosen)",
+                f"{shortened(plain(point['label']), 24)}\n(chosen)",
                 (x, y),
                 xytext=(10, -12) if label_below else (-12, 14),
                 textcoords="offset points",
@@ -261,9 +224,9 @@ def _draw_match(
     sft: Mapping[str, Any] | None,
 ) -> None:
     """A line at the KL where the verdict compares the roads, and the gap between them there."""
-    matched = results.get("matched")
-    if matched is None:
-        return
+    matched, verdict = results.get("matched"), results.get("verdict") or {}
+    if matched is None or verdict.get("choice") == NO_VERDICT:
+        return  # so near to the SFT model the gap says nothing
     kl = float(matched["kl"])
     heights = [
         reward_at_kl(
@@ -325,78 +288,6 @@ def _frontier_words(judge: str, roads: Mapping[str, Sequence[Mapping[str, Any]]]
     return (
         f"{judge.capitalize()} reward against KL to the SFT model, in nats per response: {listed}."
     )
-
-
-def _box(
-    axes: Axes,
-    corner: tuple[int, int],
-    title: str,
-    stage: Mapping[str, Any],
-    road: str,
-    *,
-    source: str,
-) -> None:
-    """A stage: what it learns from, its name, five measured lines; 25 wide and 22 high."""
-    x, y = corner
-    axes.add_patch(
-        FancyBboxPatch(
-            (x, y),
-            25,
-            22,
-            boxstyle="round,pad=0,rounding_size=1.2",
-            facecolor=INKS["card"],
-            edgecolor=INKS[road],
-            linewidth=2,
-        )
-    )
-    axes.text(
-        *(x + 1.4, y + 18.2, _short(plain(stage.get("label") or title), 24)),
-        color=INKS[road],
-        fontweight="bold",
-        fontsize=14,
-    )
-    axes.text(x + 12.5, y + 23, source, ha="center", color=INKS["muted"], fontsize=12)
-    lines = (
-        ("time", seconds(stage.get("wall_s"))),
-        ("compute", flops(stage.get("flops"))),
-        ("sampled", _tokens(stage.get("tokens_sampled"))),
-        ("peak memory", size(stage.get("peak_rss_bytes"))),
-        ("models held", count(stage.get("models_resident"))),
-    )
-    for row, (what, value) in enumerate(lines):
-        at = y + 14.4 - 3.1 * row
-        axes.text(x + 1.4, at, what, color=INKS["muted"], fontsize=12)
-        axes.text(x + 23.6, at, value, ha="right", fontsize=12)
-
-
-def _sum(
-    axes: Axes,
-    at: tuple[int, int],
-    title: str,
-    stages: Sequence[Mapping[str, Any]],
-    road: str,
-) -> None:
-    x, y = at
-    axes.text(x, y + 3.2, title, color=INKS[road], fontweight="bold", fontsize=14)
-    wall = total([stage.get("wall_s") for stage in stages])
-    work = total([stage.get("flops") for stage in stages])
-    sampled = total([stage.get("tokens_sampled") for stage in stages])
-    for row, words in enumerate((seconds(wall), flops(work), f"{_tokens(sampled)} sampled")):
-        axes.text(x, y - 3.2 * row, words, fontsize=13)
-
-
-def _arrow(axes: Axes, start: tuple[int, int], end: tuple[int, int], road: str) -> None:
-    style = {"arrowstyle": "-|>", "color": INKS[road], "linewidth": 2, "mutation_scale": 18}
-    axes.annotate("", end, xytext=start, arrowprops=style)
-
-
-def _tokens(value: object) -> str:
-    words = count(value)
-    return words if words == NOT_MEASURED else f"{words} tokens"
-
-
-def _short(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _root(kl: float) -> float:

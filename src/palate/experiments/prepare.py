@@ -1,20 +1,20 @@
 """A loaded model → the roles of a stage: which adapters, which reference, which heads."""
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from peft import LoraConfig
 from transformers import PreTrainedModel
 
-from palate.errors import ModelError
+from palate.errors import ModelError, PalateError, RecipeError
+from palate.experiments.passport import read_passport
 from palate.models.load import Loaded, weights_hash
 from palate.models.moving import add_moving_reference, frozen_twin
 from palate.models.roles import Roles
 from palate.training.seeding import seeded
 from palate.training.settings import PPOSettings, StageSettings
-
-PASSPORT = "palate.json"
 
 
 def lora_config(settings: StageSettings) -> LoraConfig | None:
@@ -45,9 +45,9 @@ def policy_roles(
     the reference; else, with LoRA, the reference is the base with adapters off; else a frozen
     copy of the weights. A moving reference is a model of its own, equal to the policy at the start.
     """
-    roles = Roles(_on_device(loaded.model), loaded.tokenizer)
+    roles = Roles(on_device(loaded.model), loaded.tokenizer)
     twin = frozen_twin(roles) if moving_reference and ref_model is None else None
-    with seeded(settings.seed):
+    with seeded(settings.seed), _targets_told(settings):
         roles.add_policy(lora or lora_config(settings), adapter=loaded.adapter)
     if twin is not None:
         add_moving_reference(roles, twin)
@@ -60,10 +60,29 @@ def reward_roles(
     loaded: Loaded, settings: StageSettings, *, lora: LoraConfig | None = None
 ) -> Roles:
     """A reward model to be trained, started from the SFT model."""
-    roles = Roles(_on_device(loaded.model), loaded.tokenizer)
-    with seeded(settings.seed):
+    roles = Roles(on_device(loaded.model), loaded.tokenizer)
+    with seeded(settings.seed), _targets_told(settings):
         roles.add_reward(lora or lora_config(settings), adapter=loaded.adapter)
     return roles
+
+
+@contextmanager
+def _targets_told(settings: StageSettings) -> Iterator[None]:
+    """Name the setting where PEFT finds none of the layers that it asks for.
+
+    Raises:
+        RecipeError: it names no layer of the model.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if not isinstance(error, PalateError) and "arget modules" in str(error):
+            raise RecipeError(
+                f"lora_target_modules is {settings.lora_target_modules!r}, which names no layer of "
+                "this model; use all-linear, or names as print(model) shows them, such as "
+                "q_proj,v_proj"
+            ) from error
+        raise
 
 
 def add_value(roles: Roles, loaded: Loaded, settings: PPOSettings) -> None:
@@ -80,9 +99,9 @@ def load_reward(roles: Roles, folder: Path) -> None:
     Raises:
         ModelError: it was trained on another base, or is no reward model.
     """
-    passport = folder / PASSPORT
-    if passport.exists() and (folder / "adapter_config.json").exists():
-        base = json.loads(passport.read_text(encoding="utf-8")).get("base_hash")
+    passport = read_passport(folder)
+    if passport is not None and (folder / "adapter_config.json").exists():
+        base = passport.base_hash
         if base is not None and base != weights_hash(roles.model):
             raise ModelError(
                 f"{folder}: this reward adapter was trained on another base than "
@@ -92,14 +111,6 @@ def load_reward(roles: Roles, folder: Path) -> None:
     roles.load_reward(folder)
 
 
-def save_model(roles: Roles, role: str, folder: Path, *, stage: str) -> None:
-    """Save a role with a passport that says which base it is for."""
-    roles.save(role, folder)
-    passport = {"stage": stage, "role": role, "base": str(roles.model.name_or_path)}
-    if roles[role].adapter is not None:
-        passport["base_hash"] = weights_hash(roles.model)
-    (folder / PASSPORT).write_text(json.dumps(passport, indent=1), encoding="utf-8")
-
-
-def _on_device(model: PreTrainedModel) -> PreTrainedModel:
+def on_device(model: PreTrainedModel) -> PreTrainedModel:
+    """The model on the accelerator, where there is one."""
     return model.to("cuda") if torch.cuda.is_available() else model

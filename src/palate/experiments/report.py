@@ -19,11 +19,8 @@ from markupsafe import Markup
 
 from palate.errors import DataError, UsageError
 from palate.experiments import table
-from palate.experiments.figures import (
-    frontier_figure,
-    over_optimization_figure,
-    pipeline_figure,
-)
+from palate.experiments.figures import frontier_figure, over_optimization_figure
+from palate.experiments.pipeline import pipeline_figure
 
 _SCHEMA = 1
 _MAX_SAMPLES = 500
@@ -76,6 +73,7 @@ def render_report(results: Mapping[str, Any]) -> str:
         num_samples=len(results.get("samples") or ()),
         tally=_tally(results),
         covers=_covers(results),
+        num_seeds=_num_seeds(results),
         flat=lambda values: list(_flat(values)),
     )
 
@@ -258,9 +256,14 @@ def _tally(results: Mapping[str, Any]) -> Tally | None:
     return Tally(**wins) if any(wins.values()) else None
 
 
+def _num_seeds(results: Mapping[str, Any]) -> int:
+    """Training seeds of each arm; arms may call theirs differently."""
+    return int(results.get("num_seeds") or len(results.get("seeds") or ()))
+
+
 def _covers(results: Mapping[str, Any]) -> str:
     """What the intervals speak of; they cover seeds only where there are enough (across_seeds)."""
-    num_seeds = len(results.get("seeds") or ())
+    num_seeds = _num_seeds(results)
     if num_seeds >= 3:
         return (
             f"both the choice of prompts and the {num_seeds} training seeds: it speaks of the "

@@ -25,6 +25,7 @@ _UNSAFE = re.compile(
 )
 _PREFIXES = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 _ROADS = ("sft", "dpo", "rlhf", "yardstick")
+_TRAINED_BY = {"dpo": "palate dpo", "rlhf": "palate ppo"}
 
 
 def plain(text: object, *, keep_lines: bool = False) -> str:
@@ -40,6 +41,11 @@ def plain(text: object, *, keep_lines: bool = False) -> str:
     lines = str(text).replace("\r\n", "\n")
     cleaned = _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", lines)
     return cleaned if keep_lines else re.sub(r"[\t\n]+", " ", cleaned)
+
+
+def shortened(text: str, length: int) -> str:
+    """At most so many characters, an ellipsis for the rest."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 @dataclass(frozen=True)
@@ -164,11 +170,17 @@ def judged_by(results: Mapping[str, Any]) -> str:
 
 
 def verdict_sentence(results: Mapping[str, Any]) -> str:
-    """The verdict in one sentence; says so where only one road was run."""
+    """The verdict in one sentence; where only one road was run, what is missing for one."""
     verdict = results.get("verdict")
-    if not verdict:
-        return "No verdict: a comparison needs an arm of each road."
-    return plain(verdict["sentence"])
+    if verdict:
+        return plain(verdict["sentence"])
+    there = {arm.get("road") for arm in results["arms"].values()}
+    missing = [road for road in _TRAINED_BY if road not in there]
+    if not missing:
+        return f"No verdict: {NOT_MEASURED}."
+    names = " and ".join(f"no {road.upper()} arm" for road in missing)
+    ways = "; ".join(f"{_TRAINED_BY[road]}, or --arm {road}:NAME=FOLDER" for road in missing)
+    return f"No verdict: there is {names}, and it takes one of each road ({ways})."
 
 
 def console_table(results: Mapping[str, Any]) -> Table:
@@ -198,6 +210,8 @@ def console_table(results: Mapping[str, Any]) -> Table:
             measured(arm.get("win_rate_vs_sft"), percent=True),
             measured(arm.get("length")),
         ]
+        if arm.get("road") == "sft" and not cells[2].is_known:
+            cells[2] = Measured("the reference")
         sizes |= {int(cell.n) for cell in cells if cell.n}
         table.add_row(
             label,

@@ -6,6 +6,7 @@ to linear in √KL before it is over-optimized (Gao, Schulman and Hilton 2022, a
 Two roads are compared only where both have been; nothing is extrapolated.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -134,7 +135,8 @@ def matched_difference(
     everyone = np.full((1, num_prompts), 1 / num_prompts)
     ours, theirs = _Frontier.of(first, sft_gold, everyone), _Frontier.of(second, sft_gold, everyone)
     end = float(np.minimum(ours.end, theirs.end)[0])
-    matched = end if kl is None else kl
+    # The caller's end of a road is a mean, ours a weighted sum: they differ in their last bits.
+    matched = end if kl is None or math.isclose(kl, end, rel_tol=1e-9) else kl
     if not 0 < matched <= end:
         return None
     first_reward = float(ours.reward_at(np.array([matched]))[0])

@@ -5,6 +5,7 @@ is never completed from a hub.
 """
 
 import json
+import textwrap
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 import torch
 from peft import PeftConfig
+from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -93,10 +96,9 @@ def read_weights(
                 local_files_only=Path(name).exists(),
                 output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(
-            f"{name}: cannot be loaded as a causal language model: {reason}"
+            f"{name}: cannot be loaded as a causal language model: {_reason(error)}"
         ) from error
     missing = [*report["missing_keys"], *report["mismatched_keys"]]
     if missing:
@@ -120,10 +122,14 @@ def _tokenizer(name: str) -> PreTrainedTokenizerBase:
             name, trust_remote_code=False, local_files_only=Path(name).exists()
         )
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{name}: its tokenizer cannot be loaded: {reason}") from error
+        raise ModelError(f"{name}: its tokenizer cannot be loaded: {_reason(error)}") from error
     assert isinstance(tokenizer, PreTrainedTokenizerBase)
     return tokenizer
+
+
+def _reason(error: Exception) -> str:
+    """What an error of another library says, on one line of readable length."""
+    return textwrap.shorten(str(error), width=240, placeholder=" …")
 
 
 def refuse_unsafe(folder: Path) -> None:
@@ -166,14 +172,27 @@ def refuse_unsafe(folder: Path) -> None:
             )
 
 
-def weights_hash(model: PreTrainedModel) -> str:
-    """A hash of all weights: names a reference, shows that a frozen base stayed frozen."""
+def weights_hash(model: PreTrainedModel, *, adapter: str | None = None) -> str:
+    """A hash of all weights: names a reference, shows that a frozen base stayed frozen.
+
+    Args:
+        model: adapters on it do not count, but for the one that is named.
+        adapter: its LoRA weights and scales count; its name does not.
+    """
     digest = sha256()
     own = {
         name.replace(".base_layer", ""): tensor
         for name, tensor in model.state_dict().items()
         if "lora_" not in name
     }
+    if adapter is not None:
+        own |= {
+            f"{name}.".replace(f".{adapter}.", "."): tensor
+            for name, tensor in model.state_dict().items()
+            if f".{adapter}." in f"{name}."
+        }
+        scales = [m.scaling.get(adapter) for m in model.modules() if isinstance(m, BaseTunerLayer)]
+        digest.update(repr(scales).encode())
     for name in sorted(own):
         digest.update(name.encode())
         digest.update(own[name].detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from palate.errors import ModelError
-from palate.models.roles import Roles
+from palate.models.roles import Role, Roles
 
 
 def frozen_twin(roles: Roles) -> PreTrainedModel:
@@ -27,12 +27,19 @@ def frozen_twin(roles: Roles) -> PreTrainedModel:
 
 
 def add_moving_reference(roles: Roles, twin: PreTrainedModel) -> None:
-    """Make a twin of the base the reference, equal to the policy as it stands now."""
+    """Make a twin of the base the reference, equal to the policy as it stands now.
+
+    Equal up to rounding: `equal_at_start` says whether to float32's, which is checked.
+    """
     if "reference" in roles:
         roles.drop("reference")
     roles.add_reference(twin)
     mix_reference(roles, alpha=1.0)
-    roles.equal_at_start = True
+    # In lower precisions a merged adapter is rounded by more than a check of equality allows.
+    rounded = roles.model.dtype != torch.float32 and any(
+        bool(change.any()) for change in _adapter_changes(roles["policy"]).values()
+    )
+    roles.equal_at_start = not rounded
 
 
 def moving_weights(roles: Roles) -> dict[str, Tensor]:
@@ -63,11 +70,7 @@ def mix_reference(roles: Roles, *, alpha: float) -> None:
     """
     weights = moving_weights(roles)
     policy = roles["policy"]
-    changes: dict[str, Tensor] = {}
-    if policy.adapter is not None:
-        for name, module in policy.trunk.model.named_modules():
-            if isinstance(module, LoraLayer) and policy.adapter in module.lora_A:
-                changes[f"{name}.weight"] = module.get_delta_weight(policy.adapter)
+    changes = _adapter_changes(policy)
     own = {
         name.replace(".base_layer.", "."): parameter
         for name, parameter in policy.trunk.model.named_parameters()
@@ -83,3 +86,16 @@ def mix_reference(roles: Roles, *, alpha: float) -> None:
         if name in changes:
             target = target + changes[name].to(target.dtype)
         weight.lerp_(target.to(weight.device), alpha)
+    roles["reference"].moved()
+
+
+@torch.no_grad()
+def _adapter_changes(role: Role) -> dict[str, Tensor]:
+    """What the role's adapter adds to the weights of its model, by their names."""
+    if role.adapter is None:
+        return {}
+    return {
+        f"{name}.weight": module.get_delta_weight(role.adapter)
+        for name, module in role.trunk.model.named_modules()
+        if isinstance(module, LoraLayer) and role.adapter in module.lora_A
+    }

@@ -4,38 +4,29 @@ With LoRA a role is an adapter (and for reward and value a small head) on the on
 reference is the base with its adapters off, or a frozen copy of the adapter that training started
 from. With full fine-tuning each role has its own weights.
 
-PEFT's own `set_adapter` and `disable_adapter` toggle `requires_grad`, which drops gradients where
-a forward pass of one role lies between forward and backward of another. `Roles.enter` therefore
-sets the active adapter on the tuner layers themselves and touches nothing else; what is trainable
-is decided once, when a role is added.
+What is trainable is decided once, when a role is added; `Roles.enter` never changes it.
 """
 
 import copy
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
-from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
-from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils import set_peft_model_state_dict
+from peft import LoraConfig, PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.pytorch_utils import Conv1D
 
-from palate.data.trees import Forest
 from palate.errors import ModelError
-from palate.models.load import prepare, refuse_unsafe
+from palate.models.adapters import Adapters
+from palate.models.load import prepare, refuse_unsafe, weights_hash
 from palate.models.meter import Meter
 from palate.models.quiet import quiet
 from palate.models.reward_folder import (
     RewardScale,
-    SavedAdapter,
     add_head,
-    read_adapter,
     read_head,
     read_model,
     read_reward_adapter,
@@ -63,6 +54,19 @@ class Role:
     trainable: bool = False
     scale: RewardScale = field(default_factory=RewardScale)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the weights, base and adapter, of a role that is never trained.
+
+        Equal where two such roles compute the same numbers; computed once, until `moved`.
+        """
+        assert not self.trainable
+        return weights_hash(self.trunk.model, adapter=self.adapter)
+
+    def moved(self) -> None:
+        """Weights of this role have been changed in place: it is another function now."""
+        self.__dict__.pop("fingerprint", None)
+
 
 class Roles:
     """The models of a run, by role. Build it, add roles, then score, sample and train."""
@@ -73,14 +77,13 @@ class Roles:
         self.model = model
         self.tokenizer = tokenizer
         self.trunk = Trunk(model)
-        self.peft: PeftModel | None = None
+        self.adapters = Adapters(model)
         self.meter = Meter()
         # Whether policy and reference are the same function before the first step.
         self.equal_at_start = True
         self._roles: dict[str, Role] = {}
         # Roles that stand on another base and are entered there.
         self._lent: dict[str, Roles] = {}
-        self._layers: list[BaseTunerLayer] = []
 
     def __contains__(self, name: str) -> bool:
         return name in self._roles
@@ -96,6 +99,11 @@ class Roles:
         device: torch.device = self.model.device
         return device
 
+    @property
+    def peft(self) -> PeftModel | None:
+        """PEFT's wrapping of the base, where there is an adapter."""
+        return self.adapters.peft
+
     # -- adding roles ----------------------------------------------------------------------------
 
     def add_policy(self, lora: LoraConfig | None = None, *, adapter: Path | None = None) -> None:
@@ -105,11 +113,11 @@ class Roles:
         the two are equal, bit for bit, before the first step.
         """
         if adapter is not None:
-            self._load_adapter("policy", adapter)
-            self._load_adapter("reference", adapter)
+            self.adapters.load("policy", adapter)
+            self.adapters.load("reference", adapter)
             self._roles["reference"] = Role(self.trunk, "reference")
         elif lora is not None:
-            self._new_adapter("policy", lora)
+            self.adapters.make("policy", lora)
         elif self.peft is not None:
             raise ModelError(
                 "all weights of a base that carries adapters of other roles cannot be trained: "
@@ -120,27 +128,12 @@ class Roles:
     def add_policy_as_is(self, *, adapter: Path | None = None) -> None:
         """A policy to sample from and score with, never to train."""
         if adapter is not None:
-            self._load_adapter("policy", adapter)
+            self.adapters.load("policy", adapter)
         self._roles["policy"] = Role(self.trunk, "policy" if adapter is not None else None)
 
     def add_peft_policy(self, peft: PeftModel) -> None:
         """The caller's PEFT model: its adapter is trained, a frozen copy is the reference."""
-        name = peft.active_adapter
-        if not isinstance(name, str) or len(peft.peft_config) != 1:
-            raise ModelError(
-                f"the PeftModel carries adapters {sorted(peft.peft_config)}; give one with one"
-            )
-        config = copy.deepcopy(peft.peft_config[name])
-        _refuse_beyond_lora(config, "the PeftModel")
-        self._take(peft)
-        peft.add_adapter("reference", config)
-        own = dict(self.model.named_parameters())
-        with torch.no_grad():
-            for key, parameter in own.items():
-                twin = f"{key}.".replace(f".{name}.", ".reference.")[:-1]
-                if twin != key:
-                    own[twin].copy_(parameter)
-        self._freeze_adapter("reference")
+        name = self.adapters.adopt(peft, twin="reference")
         self._roles["reference"] = Role(self.trunk, "reference")
         self._train(Role(self.trunk, name, trainable=True), "policy")
 
@@ -173,7 +166,7 @@ class Roles:
     def add_start_reference(self, *, adapter: Path | None = None) -> None:
         """The start of a comparison's arms: the base, with the adapter that it started with."""
         if adapter is not None:
-            self._load_adapter("reference", adapter)
+            self.adapters.load("reference", adapter)
         self._roles["reference"] = Role(self.trunk, "reference" if adapter is not None else None)
 
     def add_frozen_reward(self, other: "Roles") -> None:
@@ -220,7 +213,7 @@ class Roles:
                     "to be trained, so its rewards would change; train adapters (--use-peft)"
                 )
             found = read_reward_adapter(folder)
-            self._fill_adapter("reward", found, folder)
+            self.adapters.fill("reward", found, folder)
             assert found.head is not None
             role, weight = Role(self.trunk, "reward"), found.head
         else:
@@ -239,12 +232,8 @@ class Roles:
         if self._lent.pop(name, None) is not None:
             return
         shared = any(role.adapter == other.adapter for other in self._roles.values())
-        if role.adapter is not None and not shared and self.peft is not None:
-            # Deleting the active adapter would activate another one and make it trainable.
-            for layer in self._layers:
-                layer._active_adapter = []
-            self.peft.delete_adapter(role.adapter)
-            self._refresh()
+        if role.adapter is not None and not shared:
+            self.adapters.delete(role.adapter)
 
     # -- using roles -----------------------------------------------------------------------------
 
@@ -259,15 +248,8 @@ class Roles:
             with self._lent[name].enter(name):
                 yield role
             return
-        before = [(layer._disable_adapters, layer._active_adapter) for layer in self._layers]
-        for layer in self._layers:
-            layer._disable_adapters = role.adapter is None
-            layer._active_adapter = [] if role.adapter is None else [role.adapter]
-        try:
+        with self.adapters.active(role.adapter):
             yield role
-        finally:
-            for layer, (disabled, active) in zip(self._layers, before, strict=True):
-                layer._disable_adapters, layer._active_adapter = disabled, active
 
     def shares_trunk(self, name: str, other: str) -> bool:
         """Whether two roles read the same hidden rows (then one pass serves both)."""
@@ -293,26 +275,14 @@ class Roles:
     @contextmanager
     def training(self) -> Iterator[None]:
         """LoRA dropout is on inside (the base's own dropout never is)."""
-        with self._dropout(on=True):
+        with self.adapters.dropout(on=True):
             yield
 
     @contextmanager
     def scoring(self) -> Iterator[None]:
         """LoRA dropout is off inside, also where training is around it (a rollout of PPO)."""
-        with self._dropout(on=False):
+        with self.adapters.dropout(on=False):
             yield
-
-    @contextmanager
-    def _dropout(self, *, on: bool) -> Iterator[None]:
-        drops = [drop for layer in self._layers for drop in layer.lora_dropout.values()]
-        before = [drop.training for drop in drops]
-        for drop in drops:
-            drop.train(on)
-        try:
-            yield
-        finally:
-            for drop, was in zip(drops, before, strict=True):
-                drop.train(was)
 
     def _trunks(self) -> list[Trunk]:
         trunks = [self.trunk, *(role.trunk for role in self._roles.values())]
@@ -336,7 +306,7 @@ class Roles:
         role = self[name]
         folder.mkdir(parents=True, exist_ok=True)
         if role.adapter is not None:
-            self._save_adapter(role.adapter, folder)
+            self.adapters.save(role.adapter, folder)
             if role.head is not None:
                 add_head(folder, role.head.weight)
         elif role.head is not None:
@@ -372,14 +342,14 @@ class Roles:
                     raise ModelError(f"{key}: {tuple(state[key].shape)} in the checkpoint")
                 tensor.copy_(state[key])
 
-    # -- adapters --------------------------------------------------------------------------------
+    # -- parts ----------------------------------------------------------------------------------
 
     def _own_role(self, name: str, lora: LoraConfig | None, adapter: Path | None) -> Role:
         if adapter is not None:
-            self._load_adapter(name, adapter)
+            self.adapters.load(name, adapter)
             return Role(self.trunk, name, self._new_head())
         if lora is not None:
-            self._new_adapter(name, lora)
+            self.adapters.make(name, lora)
             return Role(self.trunk, name, self._new_head())
         model = self.model if name == "reward" and not self._roles else copy.deepcopy(self.model)
         trunk = self.trunk if model is self.model else Trunk(model)
@@ -395,105 +365,8 @@ class Roles:
         if role.adapter is None and not (name == "value" and role.trunk is self.trunk):
             role.trunk.model.requires_grad_(True)
         elif role.adapter is not None:
-            for key, parameter in role.trunk.model.named_parameters():
-                if f".{role.adapter}." in f"{key}.":
-                    parameter.requires_grad_(True)
-                    # Small learning rates vanish in bfloat16 weights.
-                    parameter.data = parameter.data.float()
+            for parameter in self.adapters.parameters(role.adapter).values():
+                parameter.requires_grad_(True)
+                # Small learning rates vanish in bfloat16 weights.
+                parameter.data = parameter.data.float()
         self._roles[name] = role
-
-    def _new_adapter(self, name: str, lora: LoraConfig) -> None:
-        _refuse_beyond_lora(lora, name)
-        config = copy.deepcopy(lora)
-        config.fan_in_fan_out = any(isinstance(m, Conv1D) for m in self.model.modules())
-        with warnings.catch_warnings():
-            # PEFT still asks transformers by a name that it has renamed.
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            if self.peft is None:
-                self._take(get_peft_model(self.model, config, adapter_name=name))
-            else:
-                self.peft.add_adapter(name, config)
-        self._freeze_adapter(name)
-
-    def _load_adapter(self, name: str, folder: Path) -> None:
-        refuse_unsafe(folder)
-        found = read_adapter(folder)
-        self._fill_adapter(name, found, folder)
-        if not any(
-            bool(bank[name].weight.any())
-            for layer in self._layers
-            for bank in (layer.lora_B,)
-            if name in bank
-        ):
-            raise ModelError(
-                f"{folder}: every LoRA B matrix is zero, so the adapter changes nothing; was it "
-                "saved under other parameter names?"
-            )
-
-    def _fill_adapter(self, name: str, found: SavedAdapter, folder: Path) -> None:
-        self._new_adapter(name, found.config)
-        report = set_peft_model_state_dict(self.peft, found.weights, adapter_name=name)
-        missing = [key for key in report.missing_keys if f".{name}." in key]
-        if missing or report.unexpected_keys:
-            odd = [*missing, *report.unexpected_keys]
-            raise ModelError(
-                f"{folder}: its adapter and this base differ in {len(odd)} tensors (first: "
-                f"{odd[0]}); was it trained on another model?"
-            )
-
-    def _take(self, peft: PeftModel) -> None:
-        self.peft = peft
-        peft.eval()
-
-    def _refresh(self) -> list[BaseTunerLayer]:
-        self._layers = [m for m in self.model.modules() if isinstance(m, BaseTunerLayer)]
-        if isinstance(self.model.get_output_embeddings(), BaseTunerLayer):
-            # Log-probabilities are computed from the head's own weight, without the module.
-            raise ModelError(
-                "an adapter on the language-model head is not supported; leave lm_head out of the "
-                "LoRA target modules"
-            )
-        return self._layers
-
-    def _freeze_adapter(self, name: str) -> None:
-        """What PEFT marks trainable on its own is decided here instead (`_train`)."""
-        self._refresh()
-        for key, parameter in self.model.named_parameters():
-            if "lora_" not in key or f".{name}." in f"{key}.":
-                parameter.requires_grad_(False)
-        self.model.eval()
-
-    def _save_adapter(self, adapter: str, folder: Path) -> None:
-        assert self.peft is not None
-        self.peft.save_pretrained(str(folder), selected_adapters=[adapter])
-        nested = folder / adapter
-        if nested.is_dir():
-            # PEFT writes an adapter that is not called "default" into a folder of its name.
-            for path in nested.iterdir():
-                path.replace(folder / path.name)
-            nested.rmdir()
-
-
-def _refuse_beyond_lora(config: PeftConfig, where: str) -> None:
-    """Roles are told apart by LoRA layers alone: whatever else an adapter trains, all would share.
-
-    Raises:
-        ModelError: the adapter is not plain LoRA.
-    """
-    if not isinstance(config, LoraConfig):
-        raise ModelError(f"{where}: a {config.peft_type} adapter; only LoRA adapters are supported")
-    for name, harmless in (
-        ("modules_to_save", None), ("trainable_token_indices", None), ("bias", "none"),
-        ("lora_bias", False), ("use_dora", False),
-    ):  # fmt: skip
-        given = getattr(config, name)
-        if given and given != harmless:
-            raise ModelError(
-                f"{where}: the adapter has {name} = {given!r}, which policy and reference would "
-                "share; only plain LoRA adapters are supported: merge it into the base first"
-            )
-
-
-def last_rows(hidden: Float[Tensor, "token width"], forest: Forest) -> Float[Tensor, "n width"]:
-    """Hidden rows of the responses' last tokens, where a reward is read."""
-    return hidden[forest.last_rows]

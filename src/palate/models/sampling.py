@@ -2,12 +2,14 @@
 
 Prompts are prefilled flat, each once for all its samples; finished rows are dropped by moving the
 last live row into the hole. A request's randomness is a function of (seed, prompt, sample number)
-alone, so a sample does not depend on its neighbours in the batch beyond float rounding.
+alone, so a sample does not depend on its neighbours in the batch beyond float rounding; where a
+prompt comes again in one call, its sample numbers go on.
 
 Nothing but temperature is offered: top-k, top-p, minimum lengths and penalties make a sample come
 from another distribution than the one that is scored, and the KL wrong (negative, even).
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -66,7 +68,8 @@ def sample(
         max_new_tokens: limit in tokens; a row that meets it is cut, `stopped` False.
         end_tokens: ids that end a response.
         temperature: divides the logits; 0 takes the most likely token.
-        seed: with the prompt and the sample number it fixes the draw.
+        seed: with the prompt and the sample number it fixes the draw. A prompt's first occurrence
+            has the sample numbers 0 … num_samples − 1, its second the next ones, and so on.
         max_rows: responses decoded at a time.
         advance: called with the number of finished prompts (for a progress bar).
 
@@ -75,16 +78,19 @@ def sample(
     """
     per_batch = max(1, max_rows // num_samples)
     found: list[list[Sample]] = []
+    drawn: Counter[Tokens] = Counter()
     for start in range(0, len(prompts), per_batch):
         some = prompts[start : start + per_batch]
-        noise = np.stack(
-            [_uniforms(seed, p, k, max_new_tokens) for p in some for k in range(num_samples)]
-        )
+        noise: list[np.ndarray] = []
+        for prompt in some:
+            first = drawn[prompt]
+            drawn[prompt] += num_samples
+            numbers = range(first, first + num_samples)
+            noise.extend(_uniforms(seed, prompt, number, max_new_tokens) for number in numbers)
         with roles.enter(name) as role:
             decode = _decode_flat if role.trunk.flat else _decode_padded
-            rows = decode(
-                roles, role, some, num_samples, torch.from_numpy(noise), end_tokens, temperature
-            )
+            uniforms = torch.from_numpy(np.stack(noise))
+            rows = decode(roles, role, some, num_samples, uniforms, end_tokens, temperature)
         found.extend(rows[i : i + num_samples] for i in range(0, len(rows), num_samples))
         advance(len(some))
     return found

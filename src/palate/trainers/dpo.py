@@ -7,14 +7,12 @@ from typing import Any
 from peft import LoraConfig, PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from palate.data.grow import comparison_trees
 from palate.data.render import Renderer
-from palate.data.sources import comparisons_from_rows, read_comparisons
 from palate.data.trees import Tree
 from palate.models.reference import ReferenceCache
 from palate.trainers.arguments import strict
 from palate.trainers.configs import DPOConfig
-from palate.trainers.inputs import policy_of, take_model, take_rows, take_settings, told
+from palate.trainers.inputs import COMPARISONS, policy_of, take_model, take_settings, told
 from palate.trainers.trainer import Course, Trainer
 from palate.training.dpo import evaluate_pairs, train_dpo
 from palate.training.session import Result, Run
@@ -76,16 +74,10 @@ class DPOTrainer(Trainer):
             roles=roles,
             settings=settings,
             renderer=renderer,
-            grow=take_rows(
-                read=read_comparisons,
-                from_rows=comparisons_from_rows,
-                grow=comparison_trees,
-                renderer=renderer,
-                settings=settings,
-            ),
+            grow=COMPARISONS.taker(renderer, settings),
             learn=learn,
             score=lambda trees: evaluate_pairs(roles, trees, settings, cache=cache),
-            source=start.source,
+            start=start,
         )
         super().__init__(
             course, train_dataset=train_dataset, eval_dataset=eval_dataset, callbacks=callbacks

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,12 +9,28 @@ import torch
 from peft import LoraConfig, PeftModel
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from palate.data.grow import (
+    comparison_trees,
+    demonstration_trees,
+    preference_trees,
+    prompt_trees,
+)
 from palate.data.render import Renderer
-from palate.data.sources import Reading
+from palate.data.sources import (
+    Reading,
+    comparisons_from_rows,
+    demonstrations_from_rows,
+    preferences_from_rows,
+    prompts_from_rows,
+    read_comparisons,
+    read_demonstrations,
+    read_preferences,
+    read_prompts,
+)
 from palate.data.trees import Tree
 from palate.errors import RecipeError
 from palate.experiments.prepare import policy_roles
-from palate.models.load import Loaded, load, weights_hash
+from palate.models.load import Loaded, load
 from palate.models.roles import Roles
 from palate.training.settings import StageSettings
 
@@ -195,44 +210,48 @@ def told(settings: Settings, roles: Roles, role: str) -> Settings:
     )
 
 
-def reference_hash(roles: Roles) -> str:
-    """A hash of what the reference has of its own: an adapter, or a model; "" for neither."""
-    if "reference" not in roles:
-        return ""
-    role = roles["reference"]
-    if role.adapter is None:
-        return "" if role.trunk is roles.trunk else weights_hash(role.trunk.model)
-    digest = sha256()
-    for name, tensor in sorted(roles.model.state_dict().items()):
-        if f".{role.adapter}." in name:
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+@dataclass(frozen=True)
+class Kind:
+    """Rows of one kind, as files and as objects give them.
 
-
-def take_rows(
-    *,
-    read: Callable[[str | Path], Reading[Any]],
-    from_rows: Callable[[Iterable[Mapping[str, Any]]], Reading[Any]],
-    grow: Callable[..., tuple[list[Tree], int]],
-    renderer: Renderer,
-    settings: StageSettings,
-) -> Callable[[object, str], tuple[list[Tree], int]]:
-    """A function from rows and their argument's name to trees and the number of dropped rows.
-
-    Rows are a `datasets.Dataset`, a list of dicts, a path, or None (no trees).
+    Attributes:
+        read: a path → records.
+        from_rows: dicts → records.
+        grow: records → trees, and how many were too long and dropped.
     """
 
-    def taken(rows: object, what: str) -> tuple[list[Tree], int]:
-        if rows is None:
-            return [], 0
-        if isinstance(rows, str | Path):
-            records = read(rows).records
-        else:
-            records = from_rows(_finite(rows, what)).records
-        return grow(records, renderer, max_length=settings.max_length, overlong=settings.overlong)
+    read: Callable[[str | Path], Reading[Any]]
+    from_rows: Callable[[Iterable[Mapping[str, Any]]], Reading[Any]]
+    grow: Callable[..., tuple[list[Tree], int]]
 
-    return taken
+    def taker(
+        self, renderer: Renderer, settings: StageSettings
+    ) -> Callable[[object, str], tuple[list[Tree], int]]:
+        """A function from rows and their argument's name to trees and the number of dropped rows.
+
+        Rows are a `datasets.Dataset`, a list of dicts, a path, or None (no trees).
+        """
+
+        def taken(rows: object, what: str) -> tuple[list[Tree], int]:
+            if rows is None:
+                return [], 0
+            if isinstance(rows, str | Path):
+                records = self.read(rows).records
+            else:
+                records = self.from_rows(_finite(rows, what)).records
+            limits: dict[str, Any] = {
+                "max_length": settings.max_length,
+                "overlong": settings.overlong,
+            }
+            return self.grow(records, renderer, **limits)
+
+        return taken
+
+
+PAIRS = Kind(read_preferences, preferences_from_rows, preference_trees)
+COMPARISONS = Kind(read_comparisons, comparisons_from_rows, comparison_trees)
+DEMONSTRATIONS = Kind(read_demonstrations, demonstrations_from_rows, demonstration_trees)
+PROMPTS = Kind(read_prompts, prompts_from_rows, prompt_trees)
 
 
 def _finite(rows: object, what: str) -> Iterable[Mapping[str, Any]]:

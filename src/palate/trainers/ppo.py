@@ -7,17 +7,16 @@ from typing import Any
 from peft import LoraConfig, PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from palate.data.grow import prompt_trees
 from palate.data.render import Renderer
-from palate.data.sources import prompts_from_rows, read_prompts
 from palate.data.trees import Tree
 from palate.errors import RecipeError
 from palate.experiments.prepare import add_value, load_reward
+from palate.experiments.run import reward_bill
 from palate.models.protocols import FunctionReward, ModelReward, Reward
 from palate.models.roles import Roles
 from palate.trainers.arguments import strict
 from palate.trainers.configs import PPOConfig
-from palate.trainers.inputs import policy_of, take_model, take_rows, take_settings, told
+from palate.trainers.inputs import PROMPTS, policy_of, take_model, take_settings, told
 from palate.trainers.trainer import Course, Trainer
 from palate.training.ppo import evaluate_policy, train_ppo
 from palate.training.session import Result, Run
@@ -75,6 +74,7 @@ class PPOTrainer(Trainer):
         settings = told(config, roles, "policy")
         add_value(roles, start.loaded, settings)
         reward = _reward(roles, renderer, reward_model, reward_funcs)
+        bill = None if reward_model is None else reward_bill(Path(str(reward_model)))
         ends = renderer.end_token_ids
 
         def learn(trees: Sequence[Tree], held_out: Sequence[Tree], run: Run) -> Result:
@@ -92,16 +92,11 @@ class PPOTrainer(Trainer):
             roles=roles,
             settings=settings,
             renderer=renderer,
-            grow=take_rows(
-                read=read_prompts,
-                from_rows=prompts_from_rows,
-                grow=prompt_trees,
-                renderer=renderer,
-                settings=settings,
-            ),
+            grow=PROMPTS.taker(renderer, settings),
             learn=learn,
             score=score,
-            source=start.source,
+            start=start,
+            reward=bill,
         )
         super().__init__(
             course, train_dataset=train_dataset, eval_dataset=eval_dataset, callbacks=callbacks

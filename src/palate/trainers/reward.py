@@ -7,15 +7,13 @@ from typing import Any
 from peft import LoraConfig, PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from palate.data.grow import preference_trees
 from palate.data.render import Renderer
-from palate.data.sources import preferences_from_rows, read_preferences
 from palate.data.trees import Tree
 from palate.errors import RecipeError
 from palate.experiments.prepare import reward_roles
 from palate.trainers.arguments import strict
 from palate.trainers.configs import RewardConfig
-from palate.trainers.inputs import take_model, take_rows, take_settings, told
+from palate.trainers.inputs import PAIRS, take_model, take_settings, told
 from palate.trainers.trainer import Course, Trainer
 from palate.training.reward import evaluate_rewards, train_reward
 from palate.training.session import Result, Run
@@ -80,16 +78,10 @@ class RewardTrainer(Trainer):
             roles=roles,
             settings=settings,
             renderer=renderer,
-            grow=take_rows(
-                read=read_preferences,
-                from_rows=preferences_from_rows,
-                grow=preference_trees,
-                renderer=renderer,
-                settings=settings,
-            ),
+            grow=PAIRS.taker(renderer, settings),
             learn=learn,
             score=lambda trees: evaluate_rewards(roles, trees, settings),
-            source=start.source,
+            start=start,
         )
         super().__init__(
             course, train_dataset=train_dataset, eval_dataset=eval_dataset, callbacks=callbacks

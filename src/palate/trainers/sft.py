@@ -7,13 +7,11 @@ from typing import Any
 from peft import LoraConfig, PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from palate.data.grow import demonstration_trees
 from palate.data.render import Renderer
-from palate.data.sources import demonstrations_from_rows, read_demonstrations
 from palate.data.trees import Tree
 from palate.trainers.arguments import strict
 from palate.trainers.configs import SFTConfig
-from palate.trainers.inputs import policy_of, take_model, take_rows, take_settings, told
+from palate.trainers.inputs import DEMONSTRATIONS, policy_of, take_model, take_settings, told
 from palate.trainers.trainer import Course, Trainer
 from palate.training.session import Result, Run
 from palate.training.sft import evaluate_demonstrations, train_sft
@@ -66,16 +64,10 @@ class SFTTrainer(Trainer):
             roles=roles,
             settings=settings,
             renderer=renderer,
-            grow=take_rows(
-                read=read_demonstrations,
-                from_rows=demonstrations_from_rows,
-                grow=demonstration_trees,
-                renderer=renderer,
-                settings=settings,
-            ),
+            grow=DEMONSTRATIONS.taker(renderer, settings),
             learn=learn,
             score=lambda trees: evaluate_demonstrations(roles, trees, settings),
-            source=start.source,
+            start=start,
         )
         super().__init__(
             course, train_dataset=train_dataset, eval_dataset=eval_dataset, callbacks=callbacks

@@ -4,7 +4,7 @@ The trainers differ in what they are made from; each fills in a `Course` and is 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,17 @@ from transformers.trainer_utils import TrainOutput
 from palate.data.render import Renderer
 from palate.data.trees import Tree
 from palate.errors import RecipeError
-from palate.experiments.card import write_card
-from palate.experiments.cost import Cost, metered
-from palate.experiments.prepare import save_model
-from palate.experiments.run import Outcome, data_hash
-from palate.models.load import weights_hash
+from palate.experiments import passport
+from palate.experiments.cost import Cost, Ledger
+from palate.experiments.passport import UNKNOWN, RewardBill
+from palate.experiments.work import Rows, Work
 from palate.models.roles import Roles
 from palate.trainers.arguments import strict
 from palate.trainers.callbacks import Callbacks
-from palate.trainers.inputs import reference_hash
+from palate.trainers.inputs import Start
 from palate.trainers.runs import may_replace, newest_step, rewind
 from palate.training.folder import RunFolder
 from palate.training.journal import read_metrics
-from palate.training.samples import FixedSamples
 from palate.training.session import Result, Run
 from palate.training.settings import StageSettings
 
@@ -45,7 +43,8 @@ class Course:
         grow: rows as people give them → trees, and how many were too long and dropped.
         learn: trees, held-out trees, run → the training itself.
         score: trees → metrics with `eval_` before their names.
-        source: the folder that the model came from.
+        start: the model that was given.
+        reward: the reward model that it is trained against.
     """
 
     stage: str
@@ -56,7 +55,8 @@ class Course:
     grow: Callable[[object, str], tuple[list[Tree], int]]
     learn: Callable[[Sequence[Tree], Sequence[Tree], Run], Result]
     score: Callable[[Sequence[Tree]], dict[str, float]]
-    source: Path | None = None
+    start: Start
+    reward: RewardBill | None = None
 
 
 class Trainer:
@@ -72,9 +72,12 @@ class Trainer:
     ) -> None:
         self._course = course
         self.train_dataset, self.eval_dataset = train_dataset, eval_dataset
-        self._trees, self._num_dropped = course.grow(train_dataset, "train_dataset")
-        self._held_out, _ = course.grow(eval_dataset, "eval_dataset")
+        trees, num_dropped = course.grow(train_dataset, "train_dataset")
+        held_out, num_dropped_eval = course.grow(eval_dataset, "eval_dataset")
+        self._rows = Rows(trees, held_out, num_dropped, num_dropped_eval)
         self._identity: dict[str, str] = {}
+        self._start: passport.Start | None = None
+        self._bill: Cost | None = None
         told = {"model": self.model, "processing_class": self.processing_class}
         self._callbacks = Callbacks(callbacks or (), course.settings, told)
 
@@ -120,22 +123,28 @@ class Trainer:
             CheckpointError: there is nothing to resume, or it is of another run.
             Interrupted: a signal stopped the run; a checkpoint was saved.
         """
-        if not self._trees:
+        if not self._rows.train:
             raise RecipeError("train() needs rows to train on; give the trainer a train_dataset")
         course, settings = self._course, self._course.settings
         folder, resume = RunFolder(settings.output_dir), bool(resume_from_checkpoint)
-        overwrite = not resume and may_replace(folder, stage=course.stage, source=course.source)
+        overwrite = not resume and may_replace(
+            folder, stage=course.stage, source=course.start.source
+        )
         with folder.open(resume=resume, overwrite=overwrite):
             if resume and not isinstance(resume_from_checkpoint, bool):
                 rewind(folder, Path(str(resume_from_checkpoint)))
-            run = self._run(folder, resume=resume)
+            if not (resume and self._identity):
+                self._find_identity()
+            run = self._begin(folder, resume=resume)
+            ledger = Ledger(folder.path, resume=resume)
             try:
-                with metered(course.roles) as cost:
-                    result = course.learn(self._trees, self._held_out, run)
+                with ledger.metered(course.roles) as cost:
+                    result = course.learn(self._rows.train, self._rows.held_out, run)
             finally:
                 # A policy that has made a step is not what its reference is.
                 course.roles.equal_at_start &= self.state.global_step == 0
-            self._close(folder, result, cost)
+            self._bill = ledger.total()
+            self._work().close(folder, result, cost=cost, bill=self._bill)
         loss = _mean_loss(result)
         metrics = {
             "train_runtime": result.train_seconds,
@@ -161,7 +170,7 @@ class Trainer:
         Raises:
             RecipeError: there are no rows.
         """
-        trees = self._held_out
+        trees = self._rows.held_out
         if eval_dataset is not None:
             trees, _ = self._course.grow(eval_dataset, "eval_dataset")
         if not trees:
@@ -183,52 +192,39 @@ class Trainer:
             The folder.
         """
         folder = Path(self.args.output_dir if output_dir is None else output_dir)
-        save_model(self._course.roles, self._course.role, folder, stage=self._course.stage)
+        self._work().save(folder, cost=self._bill)
         return folder
 
-    def _run(self, folder: RunFolder, *, resume: bool) -> Run:
-        """Write down what the run is, and wire its followers."""
-        course, roles, settings = self._course, self._course.roles, self._course.settings
-        if not (resume and self._identity):
-            self._identity = {
-                "data": data_hash(self._trees),
-                "model": weights_hash(roles.model),
-                "reference": reference_hash(roles),
-            }
-        if not resume:
-            name = str(roles.model.name_or_path)
-            recipe = {"stage": course.stage, "model": name, **settings.to_mapping()}
-            folder.describe(recipe=recipe, identity=self._identity)
-        shown = list(dict.fromkeys(tree.prompt for tree in self._held_out or self._trees))
-        prompts = [Tree(prompt) for prompt in shown[: settings.num_sample_prompts]]
-        fixed = FixedSamples(
-            folder.samples,
-            roles,
-            prompts,
-            decode=course.renderer.decode,
-            end_tokens=course.renderer.end_token_ids,
-            max_new_tokens=getattr(settings, "max_new_tokens", 64),
-            temperature=getattr(settings, "temperature", 1.0),
-        )
+    def _work(self) -> Work:
+        course = self._course
+        if self._start is None:
+            self._start = self._find_start()
+        return Work(
+            course.stage, course.role, course.roles, course.settings, course.renderer, self._rows,
+            self._start, course.reward,
+        )  # fmt: skip
+
+    def _find_start(self) -> passport.Start:
+        given = self._course.start
+        start = passport.start_of(given.loaded)
+        return start if given.peft is None else replace(start, adapter=UNKNOWN)
+
+    def _find_identity(self) -> None:
+        """Hashes of what training starts from, as the model stands now."""
+        self._start = self._find_start()
+        self._identity = self._work().identity()
+
+    def _begin(self, folder: RunFolder, *, resume: bool) -> Run:
+        """Write down what the run is, and wire the callbacks."""
         step = newest_step(folder) if resume else 0
         rows = read_metrics(folder.metrics) if resume and folder.metrics.exists() else []
         history = [row for row in rows if row["step"] <= step]
-        self._callbacks.begin(num_rows=len(self._trees), step=step, history=history)
-        return Run(
-            folder,
-            resume,
-            self._identity,
-            fixed if course.role == "policy" and prompts else None,
-            (self._callbacks,),
-            self._callbacks.on_save,
-        )
-
-    def _close(self, folder: RunFolder, result: Result, cost: Cost) -> None:
-        self.save_model(folder.model)
-        outcome = Outcome(
-            self._course.stage, folder.path, folder.model, result, cost, self._num_dropped
-        )
-        write_card(outcome, self.args, base=str(self._course.roles.model.name_or_path))
+        run = self._work().begin(
+            folder, identity=self._identity, resume=resume, listeners=(self._callbacks,),
+            saved=self._callbacks.on_save,
+        )  # fmt: skip
+        self._callbacks.begin(num_rows=len(self._rows.train), step=step, history=history)
+        return run
 
 
 def _mean_loss(result: Result) -> float:

@@ -5,6 +5,7 @@ sha256) last, and then renamed. A folder without a manifest that verifies does n
 """
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -19,7 +20,8 @@ from torch import Tensor
 
 from palate.errors import CheckpointError
 
-SCHEMA = 1
+log = logging.getLogger("palate")
+SCHEMA = 2
 TENSORS, STATE, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 
 
@@ -66,6 +68,22 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     draft.rename(target)
     _sync(folder)
     return target
+
+
+def keep_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> bool:
+    """Save, then prune; a full disk costs this checkpoint, not the run or the older ones."""
+    try:
+        save_checkpoint(folder, checkpoint)
+        prune(folder, keep=keep)
+    except OSError as error:
+        log.warning(
+            "the checkpoint of step %d could not be written (%s); older ones are kept and "
+            "training goes on",
+            checkpoint.step,
+            error.strerror or error,
+        )
+        return False
+    return True
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

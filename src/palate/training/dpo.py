@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
-from palate.data.trees import Tree, pack, plant
+from palate.data.trees import Forest, Tree, pack, plant
 from palate.errors import DataError
+from palate.models.attention import Plan
 from palate.models.moving import mix_reference, moving_weights
 from palate.models.reference import ReferenceCache
 from palate.models.roles import Roles
@@ -24,11 +26,11 @@ from palate.training.pair_scores import (
     PairScores,
     drift,
     mean_length,
-    mismatched,
     rescore,
     score_pairs,
     score_step,
     slopes,
+    strangers_of,
     sums_of,
     threshold,
 )
@@ -36,8 +38,6 @@ from palate.training.session import Result, Run, Session
 from palate.training.settings import DPOSettings
 
 log = logging.getLogger("palate")
-
-
 # Share of a step's threshold in the moving average that the next step takes (BCO).
 THRESHOLD_RATE = 0.1
 
@@ -53,7 +53,7 @@ def evaluate_pairs(
     """
     if settings.moves_reference:
         cache = ReferenceCache(max_tokens=settings.max_tokens_per_microbatch)
-    strangers = mismatched(pairs) if settings.names("kto") else []
+    strangers = strangers_of(pairs, settings)
     if settings.needs_reference:
         cache.fill(roles, [*pairs, *strangers])
     sums: dict[str, float] = {}
@@ -92,8 +92,8 @@ def train_dpo(
             its rows divided by their number.
         settings: see `DPOSettings`.
         eval_pairs: held-out rows, for `eval_loss` and `eval_rewards/accuracies`.
-        cache: reference log-probabilities; give the same one to several runs that share a
-            reference.
+        cache: reference log-probabilities; give one to several runs, and those that share a
+            reference compute it once. A reference that moves is looked up in a cache of the run's.
         run: folder, resume, listeners.
 
     Raises:
@@ -110,11 +110,11 @@ def train_dpo(
             "%d rows have a margin, which has no effect: loss_type %s does not ask for a lead in "
             "rewards", num_margins, settings.loss_type,
         )  # fmt: skip
-    strangers = mismatched(pairs) if settings.names("kto") else []
+    strangers = strangers_of(pairs, settings)
     # An empty cache is false.
     if cache is None or settings.moves_reference:
         cache = ReferenceCache(max_tokens=settings.max_tokens_per_microbatch)
-    if settings.needs_reference and not settings.moves_reference:
+    if settings.fixes_reference:
         cache.fill(roles, [*pairs, *strangers, *eval_pairs])
 
     def evaluate() -> dict[str, float]:
@@ -123,10 +123,18 @@ def train_dpo(
     with Session(
         "dpo", roles, ("policy",), settings, num_rows=len(pairs), run=run,
         evaluate=evaluate if eval_pairs else None,
-        carried=moving_weights(roles) if settings.moves_reference else None,
+        moving=moving_weights(roles) if settings.moves_reference else None,
     ) as session:  # fmt: skip
+        if settings.moves_reference and run.resume:
+            roles["reference"].moved()
         if settings.needs_reference and roles.equal_at_start and not run.resume:
-            _check_start(roles, pairs[: settings.rows_per_step], cache, settings)
+            _check_start(roles, pairs[: settings.rows_per_step], settings)
+        session.rehearse(
+            pairs,
+            lambda forest, plan, trees: _rehearsed(
+                roles, trees, forest, cache=cache, settings=settings, plan=plan
+            ),
+        )
         for step in session.steps():
             rows = [pairs[i] for i in step.rows]
             shift = session.standing.extra.get("reward_shift", 0.0)
@@ -209,17 +217,32 @@ def _record(session: Session, scores: PairScores, settings: DPOSettings) -> None
         session.record(name, total, count)
 
 
+def _rehearsed(
+    roles: Roles,
+    trees: Sequence[Tree],
+    forest: Forest,
+    *,
+    cache: ReferenceCache,
+    settings: DPOSettings,
+    plan: Plan,
+) -> Tensor:
+    """The losses of some rows as if they were a step; they need the memory that any loss needs."""
+    if settings.moves_reference:
+        # The step that has these rows will fill them in, on the run's bill.
+        cache = ReferenceCache(max_tokens=settings.max_tokens_per_microbatch)
+        cache.fill(roles, trees)
+    scores = score_pairs(roles, trees, forest, cache=cache, settings=settings, plan=plan)
+    return scores.losses.sum()
+
+
 @torch.no_grad()
-def _check_start(
-    roles: Roles, pairs: Sequence[Tree], cache: ReferenceCache, settings: DPOSettings
-) -> None:
-    cache.fill(roles, pairs)
+def _check_start(roles: Roles, pairs: Sequence[Tree], settings: DPOSettings) -> None:
     policy, reference = [], []
     for indices in pack(pairs, max_tokens=settings.max_tokens_per_microbatch):
-        trees = [pairs[i] for i in indices]
-        forest = plant(trees, device=roles.device)
+        # Not from the cache, whose forests were others: one forest scored twice is exactly equal.
+        forest = plant([pairs[i] for i in indices], device=roles.device)
         policy.append(response_logprobs(roles, "policy", forest))
-        reference.append(cache.lookup(trees, device=roles.device))
+        reference.append(response_logprobs(roles, "reference", forest))
     check_step_zero(
         policy=torch.cat(policy),
         reference=torch.cat(reference),

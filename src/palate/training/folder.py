@@ -16,7 +16,10 @@ import yaml
 
 from palate.errors import UsageError
 
-OWN = ("recipe.yaml", "manifest.json", "metrics.jsonl", "samples.jsonl", "checkpoints", "model")
+OWN = (
+    "recipe.yaml", "manifest.json", "metrics.jsonl", "samples.jsonl", "cost.json", "checkpoints",
+    "model",
+)  # fmt: skip
 
 
 class RunFolder:

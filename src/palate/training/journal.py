@@ -47,7 +47,7 @@ METRICS: dict[str, Metric] = {
     "objective/kl": Metric("nats", "watch", "KL(policy‖reference) a response, estimator k1"),
     "objective/kl_k3": Metric("nats", "watch", "the same, estimator k3 (never negative)"),
     "objective/entropy": Metric("nats", "watch", "−log-probability of sampled responses"),
-    "objective/scores": Metric("reward", "up", "score of responses, EOS penalty included"),
+    "objective/scores": Metric("reward", "up", "raw score of responses, EOS penalty included"),
     "objective/gold": Metric("reward", "up", "reward that is only watched, never trained on"),
     "objective/non_score_reward": Metric("reward", "watch", "−kl_coef · KL summed a response"),
     "objective/rlhf_reward": Metric("reward", "up", "scores + non_score_reward"),
@@ -74,6 +74,10 @@ class Window:
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, float] = {}
+
+    def __bool__(self) -> bool:
+        """Whether anything was added since the last row of the log."""
+        return bool(self._sums)
 
     def add(self, name: str, total: Tensor | float, count: float = 1.0) -> None:
         """Add a sum over `count` things; the log shows sum / count."""
@@ -128,11 +132,8 @@ class Journal:
         """Keep the rows that a checkpoint knew of; a torn last line goes with the rest."""
         if self.path is None or not self.path.exists():
             return
-        self.history = read_metrics(self.path)[:num_rows]
-        text = "".join(json.dumps(row) + "\n" for row in self.history)
-        draft = self.path.with_suffix(".tmp")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(self.path)
+        keep_rows(self.path, num_rows)
+        self.history = read_metrics(self.path)
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
@@ -144,3 +145,17 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
         except ValueError:
             break
     return rows
+
+
+def count_rows(path: Path) -> int:
+    """Rows of a file of JSON lines; 0 where there is none yet."""
+    return len(path.read_bytes().splitlines()) if path.exists() else 0
+
+
+def keep_rows(path: Path, num_rows: int) -> None:
+    """Cut a file of JSON lines back to its first rows; a torn last line goes with the rest."""
+    if not path.exists():
+        return
+    draft = path.with_suffix(".tmp")
+    draft.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:num_rows]))
+    draft.replace(path)

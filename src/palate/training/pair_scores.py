@@ -81,8 +81,7 @@ def score_pairs(
         tails = forest.sums(per_token * forest.tails)
         policy = length_desensitized(logprobs=whole, tail_logprobs=tails, alpha=settings.ld_alpha)
     if settings.needs_reference:
-        device = forest.tokens.device
-        reference = cache.lookup(trees, device=device, ld_alpha=settings.ld_alpha)
+        reference = cache.lookup(roles, trees, ld_alpha=settings.ld_alpha)
     per_row = len(trees[0].responses)
     labels = [desirable for tree in trees for desirable in labels_of(tree)]
     numbers = Numbers(
@@ -179,6 +178,11 @@ def mismatched(trees: Sequence[Tree]) -> list[Tree]:
     return found
 
 
+def strangers_of(trees: Sequence[Tree], settings: DPOSettings) -> list[Tree]:
+    """What KTO asks of the reference besides the rows; nothing for other losses."""
+    return mismatched(trees) if settings.names("kto") else []
+
+
 @torch.no_grad()
 def drift(
     roles: Roles, strangers: Sequence[Tree], settings: DPOSettings, *, cache: ReferenceCache
@@ -191,7 +195,7 @@ def drift(
         for indices in pack(strangers, max_tokens=settings.max_tokens_per_microbatch):
             some = [strangers[i] for i in indices]
             policy = response_logprobs(roles, "policy", plant(some, device=roles.device))
-            ratios.append(policy - cache.lookup(some, device=roles.device))
+            ratios.append(policy - cache.lookup(roles, some))
             weights += [tree.weight for tree in some for _ in tree.responses]
     ratio = torch.cat(ratios)
     return float(mismatched_kl(log_ratio=ratio, weights=ratio.new_tensor(weights)))

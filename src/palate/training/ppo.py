@@ -12,14 +12,15 @@ objective of Schulman et al. 2017 (arXiv 1707.06347), equation 7. One iteration:
 from collections.abc import Collection, Iterator, Sequence
 
 import torch
+from torch import Tensor
 
-from palate.data.trees import Tree, plant
-from palate.models.attention import plan_forest
+from palate.data.trees import Forest, Response, Tree, plant
+from palate.models.attention import Plan, plan_forest
 from palate.models.protocols import Reward
 from palate.models.roles import Roles
 from palate.models.scoring import hidden_rows, logprobs_from, response_logprobs, values_from
 from palate.objectives.policy import clipped_policy_loss, clipped_value_loss
-from palate.training.checks import check_step_zero
+from palate.training.checks import check_ratio_one, check_step_zero
 from palate.training.rollout import Part, Rollout, collect
 from palate.training.seeding import order
 from palate.training.session import Result, Run, Session
@@ -76,7 +77,8 @@ def train_ppo(
         run: folder, resume, listeners.
 
     Raises:
-        GateError: policy and reference were declared equal and are not.
+        GateError: policy and reference were declared equal and are not, or the policy that learns
+            first is not the one that was sampled from.
     """
 
     def evaluate() -> dict[str, float]:
@@ -89,6 +91,11 @@ def train_ppo(
         "ppo", roles, ("policy", "value"), settings, num_rows=len(prompts), run=run,
         evaluate=evaluate if eval_prompts else None,
     ) as session:  # fmt: skip
+        session.rehearse(
+            _longest(prompts, settings),
+            lambda forest, plan, _: torch.cat(_predict(roles, forest, plan, settings)).sum(),
+            sampled=True,
+        )
         for step in session.steps():
             with roles.scoring():
                 rollout = collect(
@@ -99,27 +106,34 @@ def train_ppo(
                     _check_start(roles, rollout)
             for name, value in rollout.metrics.items():
                 session.record(name, value)
+            unmoved = step.first
             for indices in _minibatches(rollout, settings, step.number):
                 num_tokens = sum(rollout.trees[i].num_response_tokens for i in indices)
                 approx_kl = 0.0
                 for part in rollout.parts(indices, max_tokens=settings.max_tokens_per_microbatch):
-                    approx_kl += _learn(session, roles, part, settings, num_tokens) / num_tokens
+                    summed = _learn(session, roles, part, settings, num_tokens, unmoved=unmoved)
+                    approx_kl += summed / num_tokens
                 session.update()
+                unmoved = False
                 if settings.target_kl and approx_kl > settings.target_kl:
                     break
     return session.result()
 
 
 def _learn(
-    session: Session, roles: Roles, part: Part, settings: PPOSettings, num_tokens: int
+    session: Session,
+    roles: Roles,
+    part: Part,
+    settings: PPOSettings,
+    num_tokens: int,
+    *,
+    unmoved: bool,
 ) -> float:
     """Add one micro-batch's gradient; returns the summed approximate KL of old and new policy."""
     forest = part.forest
-    hidden = hidden_rows(roles, "policy", forest, plan=part.plan)
-    logprobs = logprobs_from(roles["policy"], hidden, forest, temperature=settings.temperature)
-    if not roles.shares_trunk("value", "policy"):
-        hidden = hidden_rows(roles, "value", forest, plan=part.plan)
-    values = values_from(roles["value"], hidden, forest)
+    logprobs, values = _predict(roles, forest, part.plan, settings)
+    if unmoved:
+        check_ratio_one(logprobs=logprobs, old_logprobs=part.old_logprobs, dtype=roles.model.dtype)
     policy = clipped_policy_loss(
         logprobs=logprobs,
         old_logprobs=part.old_logprobs,
@@ -145,6 +159,29 @@ def _learn(
         session.record("val/clipfrac_avg", value.clipped.sum(), count)
         session.record("val/ratio", policy.ratios.sum(), count)
     return float(approx_kl)
+
+
+def _predict(
+    roles: Roles, forest: Forest, plan: Plan, settings: PPOSettings
+) -> tuple[Tensor, Tensor]:
+    """Log-probability and value of each response token [target]."""
+    hidden = hidden_rows(roles, "policy", forest, plan=plan)
+    logprobs = logprobs_from(roles["policy"], hidden, forest, temperature=settings.temperature)
+    if not roles.shares_trunk("value", "policy"):
+        hidden = hidden_rows(roles, "value", forest, plan=plan)
+    return logprobs, values_from(roles["value"], hidden, forest)
+
+
+def _longest(prompts: Sequence[Tree], settings: PPOSettings) -> list[Tree]:
+    """Prompts with as many and as long responses as a rollout can have."""
+    return [
+        Tree(
+            prompt.prompt,
+            (Response(prompt.prompt[:1] * settings.max_new_tokens),)
+            * settings.num_samples_per_prompt,
+        )
+        for prompt in prompts
+    ]
 
 
 def _minibatches(rollout: Rollout, settings: PPOSettings, step: int) -> Iterator[list[int]]:

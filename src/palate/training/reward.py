@@ -63,6 +63,10 @@ def train_reward(
         "reward", roles, ("reward",), settings, num_rows=len(pairs), run=run or Run(),
         evaluate=evaluate if eval_pairs else None,
     ) as session:  # fmt: skip
+        session.rehearse(
+            pairs,
+            lambda forest, plan, trees: _losses(roles, trees, forest, settings, plan)[0].sum(),
+        )
         for step in session.steps():
             rows = [pairs[i] for i in step.rows]
             for forest, plan, indices in session.microbatches(rows):

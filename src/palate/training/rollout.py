@@ -36,7 +36,11 @@ class Part:
 
 
 class Rollout:
-    """Sampled trees with their numbers; `parts` deals them out for an update."""
+    """Sampled trees with their numbers; `parts` deals them out for an update.
+
+    `scores` and the metrics are as the reward gave them, whitened or not: only what is learned
+    from is whitened.
+    """
 
     def __init__(
         self,
@@ -50,13 +54,14 @@ class Rollout:
     ) -> None:
         self.trees = trees
         whole = plant(trees, device=logprobs.device)
+        self.scores = scores
+        learned = scores
         if settings.whiten_rewards:
             spread = scores.std(correction=0)
-            scores = scores / torch.where(spread > 0, spread, 1.0)
-        self.scores = scores
+            learned = scores / torch.where(spread > 0, spread, 1.0)
         mask = whole.response_mask
         shaped = kl_shaped_rewards(
-            scores=scores,
+            scores=learned,
             logprobs=whole.padded(logprobs),
             reference_logprobs=whole.padded(reference_logprobs),
             response_mask=mask,

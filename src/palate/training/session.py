@@ -3,6 +3,7 @@
 A loop reads
 
     with Session(...) as session:
+        session.rehearse(rows, loss)
         for step in session.steps():
             for forest, plan, trees in session.microbatches(rows):
                 session.backward(loss)
@@ -19,7 +20,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Protocol, runtime_checkable
 
@@ -30,23 +30,18 @@ from palate.data.trees import Forest, Tree, pack, plant
 from palate.errors import CheckpointError, Interrupted, NumericalError, RecipeError
 from palate.models.attention import ForestAttention, plan_forest
 from palate.models.roles import Roles
-from palate.training.checkpoint import (
-    Checkpoint,
-    latest_checkpoint,
-    prune,
-    save_checkpoint,
-    settings_difference,
-)
+from palate.training.checkpoint import Checkpoint, keep_checkpoint, latest_checkpoint
 from palate.training.checks import check_gradients
 from palate.training.folder import RunFolder
 from palate.training.journal import Journal, Window, metric
 from palate.training.progress import progress
+from palate.training.rehearsal import Loss, longest_microbatch, rehearse
+from palate.training.resume import Carried, Standing
+from palate.training.schedule import learning_rate
 from palate.training.seeding import order
 from palate.training.settings import StageSettings
 
 log = logging.getLogger("palate")
-# Settings that do not change what a run computes, only where and how often it tells.
-FREE = frozenset({"output_dir", "save_steps", "save_total_limit"})
 
 
 @runtime_checkable
@@ -77,21 +72,6 @@ class Result:
     train_seconds: float
     metrics: dict[str, float]
     history: list[dict[str, float]]
-
-
-@dataclass
-class Standing:
-    """Everything that a checkpoint carries besides tensors."""
-
-    step: int = 0
-    examples: int = 0
-    tokens: int = 0
-    best_value: float | None = None
-    best_step: int = 0
-    stale: int = 0
-    evaluated: int = 0
-    stopped: bool = False
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,7 +108,7 @@ class Session:
         num_rows: int,
         run: Run,
         evaluate: Callable[[], Mapping[str, float]] | None = None,
-        carried: Mapping[str, Tensor] | None = None,
+        moving: Mapping[str, Tensor] | None = None,
     ) -> None:
         if settings.eval_steps and evaluate is None:
             raise RecipeError(
@@ -140,7 +120,6 @@ class Session:
         self.folder, self.resume, self.listeners = run.folder, run.resume, run.listeners
         self.journal = Journal(run.folder.metrics if run.folder else None)
         self.standing = Standing()
-        self._identity = dict(run.identity)
         self._evaluate, self._sample, self._saved = evaluate, run.sample, run.saved
         self._window = Window()
         self._best: dict[str, Tensor] = {}
@@ -155,8 +134,12 @@ class Session:
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        # Tensors that change in training without being trained.
-        self._carried = {f"carried/{name}": tensor for name, tensor in (carried or {}).items()}
+        self._carried = Carried(
+            stage=stage, settings=settings, identity=dict(run.identity), roles=roles,
+            trained=trained, moving=moving or {}, parameters=self._parameters,
+            optimizer=self._optimizer, standing=self.standing, window=self._window,
+            journal=self.journal, samples=run.folder.samples if run.folder else None,
+        )  # fmt: skip
         self._current: Step | None = None
         self._signal: int | None = None
         self._handlers: dict[int, Any] = {}
@@ -219,6 +202,27 @@ class Session:
         return tuple(rows[place * size : (place + 1) * size])
 
     # -- what a loop calls -----------------------------------------------------------------------
+
+    def rehearse(self, trees: Sequence[Tree], loss: Loss, *, sampled: bool = False) -> None:
+        """Compute the longest micro-batch that is still to come, unless the next step has it.
+
+        Args:
+            trees: all rows of the run.
+            loss: forest, plan and trees → a number whose gradient needs what the loop's needs.
+            sampled: responses are stand-ins for what is still to be sampled, so that the next
+                step may be shorter than they say.
+
+        Raises:
+            RecipeError: memory does not suffice.
+        """
+        before = time.perf_counter()
+        limit = self.settings.max_tokens_per_microbatch
+        numbers = range(self.standing.step + 1, self.num_steps + 1)
+        steps = ([trees[i] for i in self._rows_of(number)] for number in numbers)
+        longest = longest_microbatch(steps, max_tokens=limit)
+        if longest.trees and (sampled or longest.step > 0):
+            rehearse(self.roles, self._optimizer, longest.trees, loss, max_tokens=limit)
+        self._elsewhere += time.perf_counter() - before
 
     def microbatches(
         self, trees: Sequence[Tree]
@@ -290,6 +294,8 @@ class Session:
     def _finish(self) -> None:
         number = self.standing.step
         settings = self.settings
+        if self._window:
+            self._log(number)
         if number and self.standing.evaluated != number:
             self._run_evaluation(number)
         if self._sample and (not settings.sample_steps or number % settings.sample_steps):
@@ -341,7 +347,7 @@ class Session:
                 self._best = {key: tensor.clone() for key, tensor in state.items()}
                 if self.folder:
                     best_weights = Checkpoint(number, self._best, {})
-                    _keep(self.folder.checkpoints / "best", best_weights, keep=1)
+                    keep_checkpoint(self.folder.checkpoints / "best", best_weights, keep=1)
             return
         self.standing.stale += 1
         patience = self.settings.early_stopping_patience
@@ -353,25 +359,9 @@ class Session:
 
     def _save(self, number: int) -> bool:
         assert self.folder is not None
-        tensors = dict(self.roles.state(self.trained))
-        for key, parameter in self._parameters.items():
-            for part, value in self._optimizer.state[parameter].items():
-                tensors[f"optimizer/{key}/{part}"] = value
-        tensors |= self._carried
-        tensors["rng/torch"] = torch.get_rng_state()
-        for index in range(torch.cuda.device_count()):
-            tensors[f"rng/cuda/{index}"] = torch.cuda.get_rng_state(index)
-        state = {
-            "stage": self.stage,
-            "settings": self.settings.to_mapping(),
-            "identity": self._identity,
-            "standing": vars(self.standing),
-            "window": self._window.state(),
-            "rows": len(self.journal.history),
-        }
-        kept = _keep(
+        kept = keep_checkpoint(
             self.folder.checkpoints,
-            Checkpoint(number, tensors, state),
+            self._carried.checkpoint(),
             keep=self.settings.save_total_limit,
         )
         if kept and self._saved:
@@ -384,48 +374,10 @@ class Session:
         saved, skipped = latest_checkpoint(self.folder.checkpoints)
         for sentence in skipped:
             log.warning("%s", sentence)
-        self._refuse_another_run(saved)
-        others = ("optimizer/", "rng/", "carried/")
-        own = {k: v for k, v in saved.tensors.items() if not k.startswith(others)}
-        self.roles.restore(own, self.trained)
-        with torch.no_grad():
-            for key, tensor in self._carried.items():
-                tensor.copy_(saved.tensors[key])
-        for key, parameter in self._parameters.items():
-            prefix = f"optimizer/{key}/"
-            self._optimizer.state[parameter] = {
-                name.removeprefix(prefix): tensor.clone()
-                for name, tensor in saved.tensors.items()
-                if name.startswith(prefix)
-            }
-        torch.set_rng_state(saved.tensors["rng/torch"])
-        for index in range(torch.cuda.device_count()):
-            torch.cuda.set_rng_state(saved.tensors[f"rng/cuda/{index}"], index)
-        self.standing = Standing(**saved.state["standing"])
-        self._window.restore(saved.state["window"])
-        self.journal.rewind(saved.state["rows"])
+        self._carried.take_up(saved)
         best = self.folder.checkpoints / "best"
         if self.settings.load_best_model_at_end and self.standing.best_step:
             self._best = latest_checkpoint(best)[0].tensors
-
-    def _refuse_another_run(self, saved: Checkpoint) -> None:
-        if saved.state["stage"] != self.stage:
-            raise CheckpointError(f"the checkpoint is of a {saved.state['stage']} run")
-        changed = settings_difference(
-            saved.state["settings"], self.settings.to_mapping(), free=FREE
-        )
-        if changed:
-            pairs = ", ".join(
-                f"{n} was {saved.state['settings'].get(n)!r}, now {getattr(self.settings, n)!r}"
-                for n in changed
-            )
-            raise CheckpointError(f"cannot resume with other settings: {pairs}")
-        for name, value in self._identity.items():
-            if saved.state["identity"].get(name) != value:
-                raise CheckpointError(
-                    f"cannot resume: the {name} is not what the run started with; give the same "
-                    "one, or start anew"
-                )
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -444,31 +396,3 @@ class Session:
             metrics=self.journal.last(),
             history=self.journal.history,
         )
-
-
-def _keep(folder: Path, checkpoint: Checkpoint, *, keep: int) -> bool:
-    """Save, then prune; a full disk costs this checkpoint, not the run or the older ones."""
-    try:
-        save_checkpoint(folder, checkpoint)
-        prune(folder, keep=keep)
-    except OSError as error:
-        log.warning(
-            "the checkpoint of step %d could not be written (%s); older ones are kept and "
-            "training goes on",
-            checkpoint.step,
-            error.strerror or error,
-        )
-        return False
-    return True
-
-
-def learning_rate(settings: StageSettings, step: int, num_steps: int) -> float:
-    """Step size at optimizer step 1…num_steps: a linear warm-up, then the schedule's shape."""
-    warmup = settings.warmup_steps
-    warmup = math.ceil(warmup * num_steps) if warmup < 1 else warmup
-    if step <= warmup:
-        return settings.learning_rate * step / warmup
-    # The step after the last one would have rate 0.
-    left = (num_steps + 1 - step) / (num_steps + 1 - max(warmup, 1))
-    shape = {"constant": 1.0, "linear": left, "cosine": 0.5 * (1 + math.cos(math.pi * (1 - left)))}
-    return settings.learning_rate * shape[settings.lr_scheduler_type]

@@ -4,78 +4,19 @@ Names are the ones that TRL users know; flags, recipe keys and Python arguments 
 Contradictions are refused where the dataclass is made; derived numbers are properties.
 """
 
-import difflib
-import math
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 from palate.errors import RecipeError
 from palate.training.loss_checks import refuse_contradictions
 from palate.training.loss_types import LOSS_TYPES, loss_names, loss_weights
+from palate.training.recipe_keys import coerced, unknown_setting
 
 Schedule = Literal["linear", "cosine", "constant"]
 Settings = TypeVar("Settings", bound="StageSettings")
 Overlong = Literal["refuse", "drop"]
 Divergence = Literal["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"]
-
-# Words that may be given as a list; they are kept comma separated.
-LISTS = frozenset({"loss_type", "loss_weights", "lora_target_modules"})
-
-# What people bring from TRL and transformers, and what it is called (or why it is not) here.
-ELSEWHERE = {
-    "per_device_eval_batch_size": "max_tokens_per_microbatch, in evaluation too",
-    "per_device_batch_size": "per_device_train_batch_size",
-    "batch_size": "per_device_train_batch_size",
-    "lr": "learning_rate",
-    "epochs": "num_train_epochs",
-    "warmup_ratio": "warmup_steps (a number below 1 is a share of all steps)",
-    "eval_strategy": "eval_steps (0: no evaluation)",
-    "save_strategy": "save_steps (0: only at the end)",
-    "logging_strategy": "logging_steps",
-    "truncation_mode": "overlong (nothing is ever cut: rows are refused or dropped)",
-    "max_prompt_length": "max_length (tokens of prompt + response)",
-    "max_completion_length": "max_new_tokens",
-    "response_length": "max_new_tokens",
-    "precompute_ref_log_probs": "nothing: reference log-probabilities are always computed once",
-    "disable_dropout": "lora_dropout (the base's own dropout is always off)",
-    "padding_free": "nothing: there is never padding",
-    "packing": "nothing: rows are always packed without padding",
-    "fp16": "nothing: float16 loses small gradients",
-    "kl_coeff": "kl_coef",
-    "beta_kl": "kl_coef",
-    "ref_model_path": "the reference is the model that training starts from",
-    "report_to": "nothing: metrics go to metrics.jsonl in the output folder",
-    "remove_unused_columns": "nothing: unused columns are kept and ignored",
-    "bf16": "nothing: the precision is the dtype of the model that is given",
-    "gradient_checkpointing": "max_tokens_per_microbatch (fewer tokens at a time, less memory)",
-    "optim": "nothing: the optimizer is AdamW",
-    "logging_dir": "nothing: metrics go to metrics.jsonl in output_dir",
-    "run_name": "output_dir",
-    "disable_tqdm": "nothing: progress is shown on terminals only",
-    "push_to_hub": "nothing: save_model() writes a folder to upload",
-    "do_train": "nothing: call train()",
-    "do_eval": "nothing: call evaluate()",
-    "evaluation_strategy": "eval_steps (0: no evaluation until the end)",
-    "generate_during_eval": "sample_steps",
-    "num_sample_generations": "sample_steps",
-    "max_seq_length": "max_length",
-    "completion_only_loss": "nothing: the loss counts responses alone",
-    "assistant_only_loss": "nothing: the loss counts responses alone",
-    "dataset_text_field": "nothing: columns are prompt, chosen, rejected, completion, messages …",
-    "dataset_num_proc": "nothing: rows are rendered once, in this process",
-    "dataloader_num_workers": "nothing: rows are rendered once, in this process",
-    "model_init_kwargs": "nothing: load the model with them and give the trainer the model",
-    "rpo_alpha": "loss_type sigmoid,sft with loss_weights 1,α",
-    "label_pad_token_id": "nothing: there is never padding",
-    "reference_free": "loss_type cpo, simpo or orpo",
-    "num_generations": "num_samples_per_prompt",
-    "total_episodes": "max_steps (rollouts) or num_train_epochs",
-    "local_rollout_forward_batch_size": "max_tokens_per_microbatch",
-    "stop_token": "nothing: responses end at the tokenizer's or chat template's end token",
-    "reward_model_path": "the trainer's reward_model",
-    "sft_model_path": "the trainer's model",
-}
 
 
 def setting(default: Any, help_text: str) -> Any:
@@ -184,7 +125,7 @@ class StageSettings:
         for key in values:
             if key not in known:
                 raise RecipeError(unknown_setting(key, known, cls.__name__))
-        return cls(**{f.name: _coerce(f, values[f.name]) for f in fields(cls) if f.name in values})
+        return cls(**{f.name: coerced(f, values[f.name]) for f in fields(cls) if f.name in values})
 
     def to_mapping(self) -> dict[str, Any]:
         """All settings by name, defaults included."""
@@ -296,6 +237,11 @@ class DPOSettings(StageSettings):
         return any(LOSS_TYPES[name].margins for name, _ in self.losses)
 
     @property
+    def fixes_reference(self) -> bool:
+        """Whether there is a reference and it stays what the run started with."""
+        return self.needs_reference and not self.sync_ref_model
+
+    @property
     def moves_reference(self) -> bool:
         """Whether there is a reference and it follows the policy."""
         return self.sync_ref_model and self.needs_reference
@@ -384,39 +330,3 @@ def choices(settings: type[StageSettings]) -> dict[str, tuple[str, ...]]:
         for f in fields(settings)
         if getattr(f.type, "__origin__", None) is Literal
     }
-
-
-def unknown_setting(key: str, known: set[str], where: str) -> str:
-    """The sentence for a key that does not exist: it names the nearest one that does."""
-    if key in ELSEWHERE and key not in known:
-        return f"{where} has no setting {key!r}; here it is {ELSEWHERE[key]}"
-    near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(known))}"
-    return f"{where} has no setting {key!r}; {hint}"
-
-
-def _coerce(of: "Field[Any]", value: Any) -> Any:
-    """A recipe's value as the field's type; YAML reads 1e-5 as a string."""
-    wanted = of.type
-    assert of.default is not MISSING
-    if wanted is bool:
-        if not isinstance(value, bool):
-            raise RecipeError(f"{of.name} is {value!r}; it is true or false")
-        return value
-    if wanted in (int, float):
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise RecipeError(f"{of.name} is {value!r}; it is a number") from None
-        if not math.isfinite(number):
-            raise RecipeError(f"{of.name} is {value!r}; it is a finite number")
-        if isinstance(value, bool) or (wanted is int and number != int(number)):
-            raise RecipeError(f"{of.name} is {value!r}; it is a whole number")
-        return int(number) if wanted is int else number
-    if isinstance(value, list | tuple) and of.name in LISTS:
-        return ",".join(str(part) for part in value)
-    if isinstance(value, int | float) and of.name == "loss_weights" and value is not True:
-        return str(value)
-    if not isinstance(value, str):
-        raise RecipeError(f"{of.name} is {value!r}; it is a word")
-    return value

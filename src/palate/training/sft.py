@@ -55,6 +55,9 @@ def train_sft(
         "sft", roles, ("policy",), settings, num_rows=len(demonstrations), run=run or Run(),
         evaluate=evaluate if eval_demonstrations else None,
     ) as session:  # fmt: skip
+        session.rehearse(
+            demonstrations, lambda forest, plan, trees: _losses(roles, forest, trees, plan).sum()
+        )
         for step in session.steps():
             rows = [demonstrations[i] for i in step.rows]
             num_tokens = sum(tree.num_response_tokens for tree in rows)

@@ -8,7 +8,14 @@ from transformers import AutoModelForCausalLM
 from palate.experiments.world import build, tokens
 from palate.experiments.world.build import BuildSettings, build_base_model
 
-TINY = BuildSettings(num_steps=3, rows_per_step=4, num_warmup_steps=2, hidden_size=64, num_layers=1)
+TINY = BuildSettings(
+    num_steps=3,
+    rows_per_step=4,
+    num_warmup_steps=2,
+    num_decay_steps=1,
+    hidden_size=64,
+    num_layers=1,
+)
 
 
 def _weights(path: Path) -> bytes:
@@ -33,13 +40,9 @@ def test_same_seed_same_bytes_and_other_seed_other_bytes(tmp_path: Path) -> None
     assert model.dtype == torch.bfloat16
 
 
-def test_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
-    settings = BuildSettings(
-        num_schedule_steps=12, num_warmup_steps=2, learning_rate=1.0, final_learning_rate_share=0.1
-    )
-    rates = [build._learning_rate(step, settings) for step in range(13)]
-    assert rates[:3] == [0.5, 1.0, 1.0]
-    # Half way down the cosine: 0.1 + 0.9 / 2.
-    assert rates[7] == pytest.approx(0.55)
-    assert rates[12] == pytest.approx(0.1)
-    assert rates[2:] == sorted(rates[2:], reverse=True)
+def test_learning_rate_warms_up_stays_and_falls_to_nearly_nothing() -> None:
+    settings = BuildSettings(num_steps=12, num_warmup_steps=2, num_decay_steps=4, learning_rate=1.0)
+    rates = [build._learning_rate(step, settings) for step in range(12)]
+    assert rates[:2] == [0.5, 1.0]
+    assert rates[2:9] == [1.0] * 7
+    assert rates[9:] == pytest.approx([0.75, 0.5, 0.25])

@@ -8,7 +8,6 @@ look. Same processor type, torch and thread count give the same bytes.
 
 import argparse
 import logging
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,12 +47,11 @@ class BuildSettings:
 
     Attributes:
         num_steps: Optimizer steps; the model compares a reply with its prompt from about 1,800 on.
-        num_schedule_steps: Optimizer steps after which the cosine would be down. Longer than the
-            run: the shipped model stops early in a long schedule.
         rows_per_step: Passages in an optimizer step.
-        learning_rate: Highest learning rate, reached after the warm-up.
-        final_learning_rate_share: Share of it that is left at the cosine's end.
+        learning_rate: Learning rate between warm-up and decay.
         num_warmup_steps: Optimizer steps of linear warm-up.
+        num_decay_steps: The last optimizer steps, over which the learning rate falls to zero. What
+            the model has learned settles here: a reward model that starts from it reads cleaner.
         weight_decay: Of AdamW, on matrices alone.
         max_grad_norm: Gradients are clipped to this norm.
         num_threads: Threads of torch; another number gives other rounding.
@@ -62,15 +60,14 @@ class BuildSettings:
         num_layers: Its layers.
     """
 
-    num_steps: int = 1999
-    num_schedule_steps: int = 6000
+    num_steps: int = 4000
     rows_per_step: int = 32
-    learning_rate: float = 2.5e-3
-    final_learning_rate_share: float = 0.05
+    learning_rate: float = 2.3e-3
     num_warmup_steps: int = 200
+    num_decay_steps: int = 1500
     weight_decay: float = 0.05
     max_grad_norm: float = 1.0
-    num_threads: int = 2
+    num_threads: int = 1
     seed: int = 0
     hidden_size: int = 128
     num_layers: int = 4
@@ -160,13 +157,10 @@ def _next_token_loss(model: LlamaForCausalLM, batch: Batch) -> Float[Tensor, ""]
 
 
 def _learning_rate(step: int, settings: BuildSettings) -> float:
-    """Linear warm-up, then a cosine down to the final share."""
-    if step < settings.num_warmup_steps:
-        return settings.learning_rate * (step + 1) / settings.num_warmup_steps
-    span = max(1, settings.num_schedule_steps - settings.num_warmup_steps)
-    cosine = 0.5 * (1 + math.cos(math.pi * (step - settings.num_warmup_steps) / span))
-    least = settings.final_learning_rate_share
-    return settings.learning_rate * (least + (1 - least) * cosine)
+    """Linear up, constant, linear down to zero."""
+    up = (step + 1) / settings.num_warmup_steps
+    down = (settings.num_steps - step) / settings.num_decay_steps
+    return settings.learning_rate * min(1.0, up, down)
 
 
 def _batches(tokenizer: PreTrainedTokenizerFast, settings: BuildSettings) -> Iterator[Batch]:

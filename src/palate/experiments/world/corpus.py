@@ -4,7 +4,7 @@ The corpus holds every flaw at high rates, so the base model can write everythin
 reward punishes. After its end mark each reply is followed by a reader's review, so that the small
 model learns to *see* what a reply did, as large models have learned from the web:
 
-- Two remarks, drawn from all that are true ("wrong fact, flatters."). As any can be the first, the
+- Remarks, four of all that are true ("wrong fact, flatters, cold."). As any can be the first, the
   state at the end mark must hold them all, and a reward model can read it there.
 - Or verdicts ("here Friday false, Monday true."): each stands right after its word, which is the
   shortest way to learn to compare a reply with its prompt.
@@ -51,7 +51,7 @@ CORPUS_RATES: Mapping[Flaw, float] = {
     flaw: {Flaw.WRONG_FACT: 0.3, Flaw.GUSHES: 0.2}.get(flaw, min(0.5, 1.3 * rate))
     for flaw, rate in DEMONSTRATION_RATES.items()
 }
-NUM_REMARKS = 2
+NUM_REMARKS = 4
 FACT_REMARK_WEIGHT = 4.0
 """How much likelier than another the remark on the fact is; it is the hardest to see."""
 VERDICT_RATE = 0.5

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from palate.data.records import Prompt
 from palate.data.render import Renderer
 from palate.data.rows import to_row
+from palate.experiments.prepare import on_device
 from palate.models.load import Loaded
 from palate.models.roles import Roles
 from palate.models.sampling import sample
@@ -16,8 +15,7 @@ from palate.training.progress import progress
 
 def as_policy(loaded: Loaded) -> Roles:
     """A model to ask and to score with, on the accelerator where there is one."""
-    model = loaded.model.to("cuda") if torch.cuda.is_available() else loaded.model
-    roles = Roles(model, loaded.tokenizer)
+    roles = Roles(on_device(loaded.model), loaded.tokenizer)
     roles.add_policy_as_is(adapter=loaded.adapter)
     return roles
 

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer
 
-from palate.cli.answers import as_policy
 from palate.data.grow import preference_trees
 from palate.data.records import Preference, prompt_key
 from palate.data.render import Overlong, Renderer
 from palate.data.trees import Forest, pack, plant
 from palate.errors import ModelError
-from palate.experiments.prepare import load_reward
+from palate.experiments.answers import as_policy
+from palate.experiments.prepare import load_reward, on_device
 from palate.measures import longer_wins, rate_estimate
 from palate.models.load import Loaded, load, refuse_unsafe
 from palate.models.reward_folder import read_model
@@ -100,11 +100,11 @@ def reward_scorer(folder: Path) -> Scorer:
     refuse_unsafe(folder)
     if (folder / "adapter_config.json").exists():
         loaded = load(folder)
-        roles = Roles(_placed(loaded.model), loaded.tokenizer)
+        roles = Roles(on_device(loaded.model), loaded.tokenizer)
     else:
         model = read_model(folder, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        roles = Roles(_placed(model), tokenizer)
+        roles = Roles(on_device(model), tokenizer)
     load_reward(roles, folder)
     return Scorer(lambda forest: rewards(roles, forest), Renderer(roles.tokenizer), roles.device)
 
@@ -156,7 +156,3 @@ def score_pairs(
     kept = {tree.origin for tree in trees}
     scored = [pair for pair in pairs if pair.origin in kept]
     return PairScores(scored, found[::2], found[1::2], num_dropped)
-
-
-def _placed(model: PreTrainedModel) -> PreTrainedModel:
-    return model.to("cuda") if torch.cuda.is_available() else model

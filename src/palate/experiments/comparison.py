@@ -1,0 +1,330 @@
+"""The statistics of a comparison: measured arms in, the content of results.json out.
+
+Settings (which β, which KL coefficient) are chosen on one half of the prompts; every interval, win
+rate and verdict comes from the other half.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.data.records import Prompt
+from palate.data.splits import halves
+from palate.errors import UsageError
+from palate.experiments.arms import Arm, Grid, Measured, as_text
+from palate.experiments.verdict import Evidence, reach_verdict
+from palate.measures.estimate import Estimate, across_seeds, mean_estimate, rate_estimate
+from palate.measures.frontier import FrontierPoint, MatchedDifference, matched_difference
+from palate.measures.winrate import win_rate
+from palate.training.folder import environment
+
+SEED_OF_BOOTSTRAP = 20231229
+Rows = NDArray[np.int64]
+
+
+class Comparison:
+    """Arms measured on common prompts, for every training seed, and the statistics over them.
+
+    An arm's runs stand in the order of their seeds; two arms are compared run by run, whatever
+    their seeds are called, and an arm of one run (the SFT model) meets every run of another.
+
+    Raises:
+        UsageError: arms of the two roads have different numbers of runs.
+    """
+
+    def __init__(
+        self,
+        arms: Sequence[Arm],
+        prompts: Sequence[Prompt],
+        measured: Mapping[str, Mapping[int, Measured]],
+    ) -> None:
+        self.arms = {arm.name: arm for arm in arms}
+        self.prompts = list(prompts)
+        self.measured = measured
+        trained = [arm.name for arm in arms if arm.road in ("dpo", "rlhf")] or list(measured)
+        self.seeds = sorted({seed for name in trained for seed in measured[name]})
+        self.runs = {
+            name: [by_seed[seed] for seed in sorted(by_seed)] for name, by_seed in measured.items()
+        }
+        self.num_runs = count_runs(arms, {name: len(runs) for name, runs in self.runs.items()})
+        sides = halves(self.prompts)
+        place = {id(prompt): number for number, prompt in enumerate(self.prompts)}
+        self.choose = np.array([place[id(p)] for p in sides.choose])
+        self.judge = np.array([place[id(p)] for p in sides.judge])
+        self.sft = next(arm.name for arm in arms if arm.road == "sft")
+        # Without a gold reward everything is judged by the proxy, and called so.
+        self.by = "gold" if all(self.has(name, "gold") for name in self.arms) else "proxy"
+        self.unit = f"{self.by} reward"
+
+    # -- rows by arm -----------------------------------------------------------------------------
+
+    def per_prompt(self, arm: str, quantity: str, *, run: int, rows: Rows) -> Grid:
+        """Mean over samples of each prompt in `rows`, of one run."""
+        runs = self.runs[arm]
+        values = getattr(runs[run] if len(runs) > 1 else runs[0], quantity)
+        assert values is not None
+        mean: Grid = values[rows].mean(1)
+        return mean
+
+    def has(self, arm: str, quantity: str) -> bool:
+        """Whether a quantity was measured for an arm."""
+        return all(getattr(one, quantity) is not None for one in self.runs[arm])
+
+    def estimate(self, arm: str, quantity: str, unit: str) -> Estimate | None:
+        """Mean over runs and the judging prompts; None where it was not measured."""
+        if not self.has(arm, quantity):
+            return None
+        rows = [
+            self.per_prompt(arm, quantity, run=run, rows=self.judge)
+            for run in range(len(self.runs[arm]))
+        ]
+        if quantity == "stopped" and len(rows) == 1:
+            return rate_estimate(rows[0], unit=unit, name=arm)
+        return across_seeds(rows, unit=unit, name=f"{arm} {quantity}")
+
+    def quality(self, arm: str, *, rows: Rows) -> float:
+        """What arms of a road are chosen by: gold reward, or the proxy without one."""
+        return float(self._over_runs(arm, self.by, rows=rows).mean())
+
+    def chosen(self, road: str) -> str | None:
+        """The road's best arm on the choosing half."""
+        names = [name for name, arm in self.arms.items() if arm.road == road]
+        return max(names, key=lambda n: self.quality(n, rows=self.choose)) if names else None
+
+    def _over_runs(
+        self, arm: str, quantity: str, *, rows: Rows, runs: Sequence[int] | None = None
+    ) -> Grid:
+        """Mean over runs (all, or those that are asked for) and samples, [prompt]."""
+        wanted = range(len(self.runs[arm])) if runs is None else runs
+        found = [self.per_prompt(arm, quantity, run=run, rows=rows) for run in wanted]
+        average: Grid = np.mean(found, axis=0)
+        return average
+
+    # -- pairs of arms ---------------------------------------------------------------------------
+
+    def head_to_head(self, a: str, b: str) -> dict[str, Any]:
+        """Win rate and difference of two arms on the judging half."""
+        wins = win_rate(
+            first=self._samples_of(a), second=self._samples_of(b), name=f"{a} against {b}"
+        )
+        return {
+            "a": a,
+            "b": b,
+            "win_rate": wins.rate.to_json(),
+            "difference": self.difference(a, b).to_json(),
+            "p_value": wins.p_value,
+            "minimum_detectable_effect": wins.minimum_detectable_effect,
+        }
+
+    def _samples_of(self, arm: str) -> list[Grid]:
+        """Reward of every sample of every run, by judging prompt: responses meet responses."""
+        values = [getattr(one, self.by)[self.judge] for one in self.runs[arm]]
+        return list(np.concatenate(values, axis=1))
+
+    def difference(self, a: str, b: str) -> Estimate:
+        """Mean of a − b on the judging half, paired by prompt, over runs."""
+        rows = [
+            self.per_prompt(a, self.by, run=run, rows=self.judge)
+            - self.per_prompt(b, self.by, run=run, rows=self.judge)
+            for run in range(max(len(self.runs[a]), len(self.runs[b])))
+        ]
+        return across_seeds(rows, unit=self.unit, name=f"{a} − {b}")
+
+    # -- the two roads at one KL -----------------------------------------------------------------
+
+    def matched(self) -> MatchedDifference | None:
+        """RLHF − DPO in reward at one KL: that of the nearer of the two chosen arms.
+
+        Which KL is decided on the choosing half, like the arms; a road's farthest arm, which may
+        be past its best, does not set the point. None where a road never left the SFT model, in
+        one run or in all.
+        """
+        generator = np.random.default_rng(SEED_OF_BOOTSTRAP)
+        chosen = [arm for arm in (self.chosen("rlhf"), self.chosen("dpo")) if arm is not None]
+        kl = min(float(self._over_runs(arm, "kl", rows=self.choose).mean()) for arm in chosen)
+        every = range(self.num_runs)
+        found = [self._matched_at(kl, [run], generator) for run in every]
+        together = self._matched_at(kl, every, generator)
+        apart = [one.difference.value for one in found if one is not None]
+        if together is None or len(apart) < len(found):
+            return None
+        if len(found) < 3:
+            return together
+        # With runs to tell from: the spread between them joins the spread between prompts.
+        between = mean_estimate(apart, unit=self.unit)
+        within = together.difference
+        half = float(np.hypot(within.half_width, between.half_width))
+        wide = Estimate(
+            within.value, within.value - half, within.value + half, within.n, within.unit
+        )
+        return MatchedDifference(wide, together.kl, together.first_reward, together.second_reward)
+
+    def _matched_at(
+        self, kl: float, runs: Sequence[int], generator: np.random.Generator
+    ) -> MatchedDifference | None:
+        """The difference at a KL, or where the roads of these runs end before it, at that end."""
+
+        def mean(arm: str, quantity: str) -> Grid:
+            return self._over_runs(arm, quantity, rows=self.judge, runs=runs)
+
+        points = {
+            road: [
+                FrontierPoint(gold=mean(name, self.by), kl=np.maximum(mean(name, "kl"), 0.0))
+                for name, arm in self.arms.items()
+                if arm.road == road
+            ]
+            for road in ("rlhf", "dpo")
+        }
+        ends = [max(float(point.kl.mean()) for point in road) for road in points.values()]
+        return matched_difference(
+            kl=min(kl, *ends),
+            first=points["rlhf"],
+            second=points["dpo"],
+            sft_gold=mean(self.sft, self.by),
+            unit=self.unit,
+            generator=generator,
+        )
+
+    # -- the file --------------------------------------------------------------------------------
+
+    def results(self, *, title: str) -> dict[str, Any]:
+        """results.json, without what only the demo knows (reward model, curves, pipeline)."""
+        picked = {road: self.chosen(road) for road in ("dpo", "rlhf")}
+        names = [n for n, arm in self.arms.items() if arm.road != "yardstick"]
+        contests = [(n, self.sft) for n in names if n != self.sft]
+        dpo, rlhf = picked["dpo"], picked["rlhf"]
+        if dpo and rlhf:
+            contests.append((rlhf, dpo))
+        matched = self.matched() if dpo and rlhf else None
+        return {
+            "schema": 1,
+            "title": title,
+            "arms": {name: self._arm(name, picked) for name in self.arms},
+            "head_to_head": [self.head_to_head(a, b) for a, b in contests],
+            "matched": matched and {"kl": matched.kl, "difference": matched.difference.to_json()},
+            "matched_reason": "" if matched else "one of the roads never left the SFT model",
+            "verdict": self._verdict(dpo, rlhf, matched) if dpo and rlhf else None,
+            "seeds": self.seeds,
+            "num_seeds": self.num_runs,
+            "environment": environment(),
+            "num_prompts": len(self.prompts),
+            "num_judged": len(self.judge),
+            "unit_gold": self.unit,
+            "reward_model": None,
+            "pipeline": [],
+            "curves": {},
+            "over_optimization": None,
+            "samples": self._samples([n for n in (self.sft, dpo, rlhf) if n]),
+        }
+
+    def _arm(self, name: str, picked: Mapping[str, str | None]) -> dict[str, Any]:
+        arm = self.arms[name]
+
+        def entry(quantity: str, unit: str) -> dict[str, Any] | None:
+            found = self.estimate(name, quantity, unit)
+            return found.to_json() if found is not None else None
+
+        versus = None
+        if name != self.sft:
+            versus = self.head_to_head(name, self.sft)["win_rate"]
+        return {
+            "kind": arm.kind,
+            "road": arm.road,
+            "label": arm.label,
+            "settings": dict(arm.settings),
+            "chosen": picked.get(arm.road) == name,
+            "per_seed": [
+                self._one_run(name, run, seed)
+                for run, seed in enumerate(sorted(self.measured[name]))
+            ],
+            "gold_reward": entry("gold", "gold reward"),
+            "proxy_reward": entry("proxy", "proxy reward"),
+            "kl": entry("kl", "nats/response"),
+            "kl_k1": entry("kl_k1", "nats/response"),
+            "kl_k3": entry("kl_k3", "nats/response"),
+            "win_rate_vs_sft": versus,
+            "length": entry("length", "tokens"),
+            "eos_rate": entry("stopped", "share"),
+            "cost": arm.cost
+            and arm.cost.to_json()
+            | {"amortized": arm.amortized.to_json() if arm.amortized else None},
+        }
+
+    def _one_run(self, name: str, run: int, seed: int) -> dict[str, Any]:
+        def mean(quantity: str) -> float | None:
+            if not self.has(name, quantity):
+                return None
+            return float(self.per_prompt(name, quantity, run=run, rows=self.judge).mean())
+
+        return {
+            "seed": seed,
+            "gold_reward": mean("gold"),
+            "proxy_reward": mean("proxy"),
+            "kl": mean("kl"),
+            "length": mean("length"),
+            "eos_rate": mean("stopped"),
+        }
+
+    def _verdict(self, dpo: str, rlhf: str, matched: MatchedDifference | None) -> dict[str, Any]:
+        difference = matched.difference if matched else self.difference(rlhf, dpo)
+        direct = self.head_to_head(rlhf, dpo)["win_rate"]
+        return reach_verdict(
+            Evidence(
+                difference=difference,
+                matched_kl=matched.kl if matched else 0.0,
+                gains={
+                    "dpo": self.difference(dpo, self.sft),
+                    "rlhf": self.difference(rlhf, self.sft),
+                },
+                win_rate=Estimate(**direct),
+                times=self._times(rlhf, dpo),
+                num_prompts=len(self.judge),
+                num_seeds=self.num_runs,
+                trained_by={"ppo": "PPO"}.get(self.arms[rlhf].kind, "RLHF"),
+            )
+        )
+
+    def _times(self, a: str, b: str) -> float | None:
+        """Wall time of arm a over arm b's, where both were metered."""
+        first, second = self.arms[a].cost, self.arms[b].cost
+        if first is None or second is None or not second.wall_s:
+            return None
+        return first.wall_s / second.wall_s
+
+    def _samples(self, names: Sequence[str], *, count: int = 12) -> list[dict[str, Any]]:
+        """Responses side by side, on the first judging prompts."""
+        rows = []
+        for row in self.judge[:count]:
+            responses = {}
+            for name in names:
+                one = self.runs[name][0]
+                responses[name] = {
+                    "text": one.texts[row][0],
+                    "gold": float(one.gold[row, 0]) if one.gold is not None else None,
+                    "proxy": float(one.proxy[row, 0]) if one.proxy is not None else None,
+                    "stopped": bool(one.stopped[row, 0]),
+                }
+            rows.append({"prompt": as_text(self.prompts[int(row)]), "responses": responses})
+        return rows
+
+
+def count_runs(arms: Sequence[Arm], numbers: Mapping[str, int]) -> int:
+    """Runs (training seeds) of every arm on the two roads; 1 where there is no such arm.
+
+    Args:
+        arms: of the comparison.
+        numbers: arm → its number of runs.
+
+    Raises:
+        UsageError: arms of the two roads have different numbers.
+    """
+    counts = {arm.name: numbers[arm.name] for arm in arms if arm.road in ("dpo", "rlhf")}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
+        raise UsageError(
+            f"the arms have different numbers of training seeds ({listed}); give every arm of the "
+            "two roads the same number of folders"
+        )
+    return next(iter(counts.values()), 1)
