@@ -93,7 +93,8 @@ def palate_numbers(folder: Path) -> dict[str, Any]:
     from palate.models.load import load
     from palate.models.reference import ReferenceCache
     from palate.models.roles import Roles
-    from palate.training.dpo import score_pairs, train_dpo
+    from palate.training.dpo import train_dpo
+    from palate.training.pair_scores import score_pairs
     from palate.training.settings import DPOSettings
 
     model, adapter = write_case(folder)

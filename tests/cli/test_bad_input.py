@@ -171,7 +171,7 @@ def test_a_policy_given_as_reward_leaves_no_half_written_run(
         (["dpo", "--lr", "1"], ["--lr", "learning_rate"]),
         (["dpo", "--max-prompt-length", "9"], ["max_length"]),
         (["dpo", "--beta", "much"], ["--beta", "number"]),
-        (["dpo", "--loss-type", "squared"], ["--loss-type", "squared", "'ipo'"]),
+        (["dpo", "--loss-type", "squared"], ["--loss-type", "squared", "one of sigmoid", "ipo"]),
         (["dpo", "--beta"], ["--beta", "argument"]),
         (["dpo", "--beta", "-1"], ["--beta: beta is -1.0", "above 0"]),
         (["dpo", "--beta", "nan"], ["--beta: beta is nan", "finite"]),

@@ -115,6 +115,30 @@ def test_skipped_rows_are_counted_and_kept_for_mending(
     assert json.loads(reject)["origin"] == f"{data}:5"
 
 
+def test_dpo_takes_labelled_responses_where_the_loss_does(
+    palate: Palate, model: Path, recipe: Path, tmp_path: Path
+) -> None:
+    rows = [
+        {"prompt": row["prompt"], "completion": row[side], "label": side == "chosen"}
+        for row in some_pairs(6)
+        for side in ("chosen", "rejected")
+    ]
+    data = write_rows(tmp_path / "labelled.jsonl", rows)
+    common = ["dpo", "--config", recipe, "--model", model, "--data", data, "--output-dir"]
+    said = palate(*common, tmp_path / "kto", "--loss-type", "kto", "--json")
+    assert said.code == 0
+    assert "kl" in said.json["metrics"]
+    refused = palate(*common, tmp_path / "dpo")
+    assert refused.code == 2
+    assert "labelled.jsonl:1: 1 responses, where loss_type sigmoid needs" in refused.err
+
+
+def test_dpo_names_the_nearest_loss(palate: Palate, model: Path, pairs: Path) -> None:
+    said = palate("dpo", "--model", model, "--data", pairs, "--loss-type", "simop")
+    assert said.code == 2
+    assert "--loss-type: loss_type is 'simop', which is unknown; did you mean 'simpo'?" in said.err
+
+
 @pytest.mark.parametrize("stage", ["sft", "reward", "dpo", "ppo"])
 def test_rows_left_out_for_their_length_are_counted_on_both_sides(
     palate: Palate, runs: dict[str, Path], stage: str, recipe: Path, tmp_path: Path

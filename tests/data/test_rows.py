@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from palate.data.faults import RowFault
 from palate.data.records import Demonstration, Preference, Prompt, Text, Turn
 from palate.data.rows import (
+    comparison_format,
     demonstration_format,
+    parse_comparison,
     parse_demonstration,
     parse_preference,
     parse_prompt,
@@ -346,3 +348,37 @@ def _through_json(row: Mapping[str, object]) -> Row:
     parsed = json.loads(json.dumps(row))
     assert isinstance(parsed, dict)
     return parsed
+
+
+@pytest.mark.parametrize(
+    ("row", "form", "record"),
+    [
+        (
+            {"prompt": "q", "completion": " a", "label": True},
+            "prompt and completion, text, label",
+            Demonstration("q", " a", desirable=True, origin="x:1"),
+        ),
+        (
+            {"prompt": [_user("hi")], "completion": [_assistant("no")], "label": 0, "weight": 2},
+            "prompt and completion, turns, label",
+            Demonstration(HI, "no", 2.0, desirable=False, origin="x:1"),
+        ),
+        (
+            {"prompt": "q", "chosen": " a", "rejected": " b", "label": 1},
+            "explicit prompt, text",
+            Preference("q", " a", " b", origin="x:1"),
+        ),
+    ],
+)
+def test_comparisons_are_pairs_or_labelled_responses(
+    row: Row, form: str, record: Preference | Demonstration
+) -> None:
+    assert comparison_format(row) == form
+    assert parse_comparison(row, origin="x:1") == record
+    assert parse_comparison(to_row(record), origin="x:1") == record
+
+
+@pytest.mark.parametrize("label", ["yes", None, 2, 0.5])
+def test_a_label_is_true_or_false(label: object) -> None:
+    with pytest.raises(RowFault, match="label is .*, neither true nor false"):
+        parse_comparison({"prompt": "q", "completion": "a", "label": label}, origin="x:1")

@@ -7,9 +7,11 @@ import pytest
 
 from palate.data.records import Demonstration, Preference, Prompt, Turn
 from palate.data.sources import (
+    comparisons_from_rows,
     demonstrations_from_rows,
     preferences_from_rows,
     prompts_from_rows,
+    read_comparisons,
     read_demonstrations,
     read_preferences,
     read_prompts,
@@ -227,3 +229,17 @@ def test_a_data_set_reads_like_its_rows(tmp_path: Path) -> None:
     saved = read_preferences(tmp_path / "saved").records
     assert [pair.origin for pair in saved] == [f"{tmp_path / 'saved'} row {i}" for i in (0, 1)]
     assert [pair.chosen for pair in saved] == ["a", "a"]
+
+
+def test_comparisons_keep_to_one_kind(tmp_path: Path) -> None:
+    labelled = [
+        {"prompt": "q", "completion": "good", "label": True},
+        {"prompt": "q", "completion": "bad", "label": False},
+    ]
+    pair = {"prompt": "q", "chosen": "good", "rejected": "bad"}
+    found = comparisons_from_rows(labelled).records
+    assert [r.desirable for r in found if isinstance(r, Demonstration)] == [True, False]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*labelled, pair]))
+    with pytest.raises(DataError, match=r"rows.jsonl:3.*E205"):
+        read_comparisons(path)

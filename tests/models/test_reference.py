@@ -9,9 +9,10 @@ import torch
 from tests import tiny
 
 from palate.data.trees import plant
+from palate.models.moving import add_moving_reference, frozen_twin, mix_reference
 from palate.models.reference import ReferenceCache
 from palate.models.roles import Roles
-from palate.models.scoring import response_logprobs
+from palate.models.scoring import response_logprobs, token_logprobs_of
 
 TREES = tiny.trees(6, responses=(2, 1, 3, 2, 2, 1))
 
@@ -121,3 +122,37 @@ def test_the_same_reference_by_another_way_is_computed_once(tmp_path: Path) -> N
         cache.fill(roles, TREES)
         assert roles.meter.tokens["score"] == 0
     assert torch.equal(cache.lookup(copied, TREES), cache.lookup(references["bare"], TREES))
+
+
+def test_a_reference_that_has_moved_is_never_given_its_old_numbers() -> None:
+    roles = Roles(tiny.llama(), tiny.tokenizer())
+    twin = frozen_twin(roles)
+    roles.add_policy(tiny.lora())
+    add_moving_reference(roles, twin)
+    cache = ReferenceCache()
+    cache.fill(roles, TREES)
+    before = cache.lookup(roles, TREES)
+    tiny.nudge(roles, "policy")
+    assert torch.equal(cache.lookup(roles, TREES), before)
+    mix_reference(roles, alpha=0.5)
+    with pytest.raises(KeyError):
+        cache.lookup(roles, TREES)
+    cache.fill(roles, TREES)
+    with torch.no_grad():
+        online = response_logprobs(roles, "reference", plant(TREES))
+    assert torch.equal(cache.lookup(roles, TREES), online)
+    assert not torch.allclose(online, before, atol=1e-2)
+
+
+def test_tokens_beyond_the_shorter_response_are_weighed_for_each_reference() -> None:
+    cache, forest = ReferenceCache(), plant(TREES)
+    for seed in (3, 4):
+        roles = tiny.roles_of(tiny.llama(seed=seed), "policy", "reference")
+        cache.fill(roles, TREES)
+        with torch.no_grad():
+            tokens = token_logprobs_of(roles, "reference", forest)
+        expected = forest.sums(tokens) - 0.7 * forest.sums(tokens * forest.tails)
+        found = cache.lookup(roles, TREES, ld_alpha=0.3)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+        assert not torch.allclose(found, cache.lookup(roles, TREES), atol=1e-2)
+    assert len(cache) == 2 * len(TREES)

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -7,14 +8,26 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from palate.objectives.preference import (
-    LOSSES,
     bradley_terry_loss,
+    discopop_loss,
+    exo_pair_loss,
     hinge_loss,
     implicit_reward,
     ipo_loss,
     log_ratio_margin,
     robust_loss,
 )
+
+# Each loss as a function of one margin, with settings of its own that do not degenerate.
+LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": lambda m: bradley_terry_loss(margin=m),
+    "smoothed": lambda m: bradley_terry_loss(margin=m, label_smoothing=0.2),
+    "robust": lambda m: robust_loss(margin=m, label_smoothing=0.2),
+    "hinge": lambda m: hinge_loss(margin=m),
+    "ipo": lambda m: ipo_loss(log_ratio_margin=m, beta=0.1),
+    "exo_pair": lambda m: exo_pair_loss(margin=m, label_smoothing=0.01),
+    "discopop": lambda m: discopop_loss(margin=m, tau=0.05),
+}
 
 margins = st.lists(st.floats(-50, 50), min_size=1, max_size=6).map(
     lambda values: torch.tensor(values, dtype=torch.float64)
@@ -33,10 +46,10 @@ def published_margin() -> Tensor:
 def test_published_numbers_of_torchtune() -> None:
     margin = published_margin()
     torch.testing.assert_close(margin, torch.tensor([0.0, 10.0, 20.0]), atol=1e-5, rtol=0)
-    sigmoid = LOSSES["sigmoid"](log_ratio_margin=margin, beta=0.1)
+    sigmoid = bradley_terry_loss(margin=0.1 * margin)
     expected = torch.tensor([0.693147, 0.313262, 0.126928])
     torch.testing.assert_close(sigmoid, expected, atol=1e-5, rtol=0)
-    hinge = LOSSES["hinge"](log_ratio_margin=margin, beta=0.1)
+    hinge = hinge_loss(margin=0.1 * margin)
     torch.testing.assert_close(hinge, torch.tensor([1.0, 0.0, 0.0]), atol=1e-5, rtol=0)
 
 
@@ -132,38 +145,82 @@ def test_smoothed_loss_is_least_at_the_noise_log_odds() -> None:
 
 def test_every_loss_pulls_an_undecided_pair_towards_chosen() -> None:
     for name, loss in LOSSES.items():
+        if name == "discopop":
+            continue
         margin = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-        loss(log_ratio_margin=margin, beta=0.1).sum().backward()  # type: ignore[no-untyped-call]
+        loss(margin).sum().backward()  # type: ignore[no-untyped-call]
         assert margin.grad is not None, name
         assert margin.grad.item() < 0, name
 
 
 def test_the_bradley_terry_slope_at_zero_is_half_beta() -> None:
     margin = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    LOSSES["sigmoid"](log_ratio_margin=margin, beta=0.3).sum().backward()  # type: ignore[no-untyped-call]
+    bradley_terry_loss(margin=0.3 * margin).sum().backward()  # type: ignore[no-untyped-call]
     assert margin.grad is not None
     assert margin.grad.item() == pytest.approx(-0.15)
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_gradients_and_extremes(name: str) -> None:
-    noise = 0.2 if name in ("sigmoid", "robust") else 0.0
     margin = torch.tensor([-3.0, -0.5, 0.3, 4.0], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(
-        lambda m: LOSSES[name](log_ratio_margin=m, beta=0.7, label_smoothing=noise), (margin,)
-    )
+    assert torch.autograd.gradcheck(lambda m: LOSSES[name](0.7 * m), (margin,))
     extreme = torch.tensor([1e4, -1e4], requires_grad=True)
-    loss = LOSSES[name](log_ratio_margin=extreme, beta=1.0, label_smoothing=noise)
+    loss = LOSSES[name](extreme)
     loss.sum().backward()  # type: ignore[no-untyped-call]
     assert loss.isfinite().all()
     assert extreme.grad is not None
     assert extreme.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["hinge", "ipo"])
-def test_losses_without_a_noise_model_refuse_smoothing(name: str) -> None:
-    with pytest.raises(ValueError, match="no noise model"):
-        LOSSES[name](log_ratio_margin=torch.zeros(1), beta=0.1, label_smoothing=0.1)
+def test_exo_by_hand() -> None:
+    """σ(ln 3) = 3/4: 3/4·ln((3/4)/0.9) + 1/4·ln((1/4)/0.1)."""
+    found = exo_pair_loss(margin=torch.tensor([math.log(3)]), label_smoothing=0.1)
+    expected = 0.75 * math.log(0.75 / 0.9) + 0.25 * math.log(0.25 / 0.1)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+@given(margin=margins, noise=st.floats(0.01, 0.4))
+@settings(max_examples=30, deadline=None)
+def test_exo_is_a_divergence_from_the_label(margin: Tensor, noise: float) -> None:
+    assert (exo_pair_loss(margin=margin, label_smoothing=noise) >= -1e-12).all()
+    rest = torch.tensor([math.log((1 - noise) / noise)], dtype=torch.float64)
+    assert exo_pair_loss(margin=rest, label_smoothing=noise).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_discopop_by_hand() -> None:
+    """At ln 3 with τ = 1: s = 3/4, so 1/4·ln(4/3) + 3/4·(1/3)."""
+    found = discopop_loss(margin=torch.tensor([0.0, math.log(3)]), tau=1.0)
+    expected = [(math.log(2) + 1) / 2, 0.25 * math.log(4 / 3) + 0.25]
+    torch.testing.assert_close(found, torch.tensor(expected))
+
+
+@pytest.mark.parametrize(("tau", "sign"), [(0.05, 1), (0.1, 1), (0.11, -1), (1.0, -1)])
+def test_discopop_pushes_an_undecided_pair_the_wrong_way_with_a_narrow_blend(
+    tau: float, sign: int
+) -> None:
+    """Its slope at 0 is (1 − log 2)/(4τ) − 3/4."""
+    margin = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    discopop_loss(margin=margin, tau=tau).sum().backward()  # type: ignore[no-untyped-call]
+    assert margin.grad is not None
+    assert margin.grad.item() == pytest.approx((1 - math.log(2)) / (4 * tau) - 0.75)
+    assert sign * margin.grad.item() > 0
+
+
+def test_discopop_is_logistic_far_below_and_exponential_far_above() -> None:
+    margin = torch.tensor([-5.0, 5.0], dtype=torch.float64)
+    expected = torch.tensor([math.log1p(math.exp(5)), math.exp(-5)], dtype=torch.float64)
+    torch.testing.assert_close(discopop_loss(margin=margin, tau=0.05), expected)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_exo_refuses_a_certain_label(noise: float) -> None:
+    with pytest.raises(ValueError, match="divides by it"):
+        exo_pair_loss(margin=torch.zeros(1), label_smoothing=noise)
+
+
+def test_discopop_refuses_a_blend_without_width() -> None:
+    with pytest.raises(ValueError, match="tau is 0"):
+        discopop_loss(margin=torch.zeros(1), tau=0.0)
 
 
 @pytest.mark.parametrize("noise", [-0.1, 0.5, 1.0])

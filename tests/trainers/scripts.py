@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from peft import PeftModel, get_peft_model
 from tests import tiny
+from transformers import TrainerCallback
 
 from palate import DPOConfig, DPOTrainer
 
@@ -79,3 +80,14 @@ def moved_adapter(model: Any) -> PeftModel:
             if "lora_B" in name:
                 parameter.normal_(std=0.2, generator=generator)
     return peft
+
+
+class Break(TrainerCallback):  # type: ignore[misc]
+    """The power goes at a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == self.step:
+            raise ConnectionError("power cut")

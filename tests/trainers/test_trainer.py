@@ -12,6 +12,7 @@ from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
 from tests import tiny
 from tests.trainers.scripts import (
+    Break,
     assert_same,
     dpo,
     dpo_config,
@@ -22,7 +23,7 @@ from tests.trainers.scripts import (
     saved_base,
     state_of,
 )
-from transformers import AutoModelForCausalLM, TrainerCallback
+from transformers import AutoModelForCausalLM
 
 from palate import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from palate.errors import CheckpointError, RecipeError, UsageError
@@ -156,17 +157,6 @@ def test_an_explicit_reference_is_used(tmp_path: Path) -> None:
 
 
 # -- runs and checkpoints ------------------------------------------------------------------------
-
-
-class Break(TrainerCallback):  # type: ignore[misc]
-    """The power goes at a step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.global_step == self.step:
-            raise ConnectionError("power cut")
 
 
 @pytest.mark.parametrize("adapters", [False, True], ids=["all weights", "peft_config"])

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from palate.errors import RecipeError
+from palate.training.loss_checks import cautions
 from palate.training.settings import (
     DPOSettings,
     PPOSettings,
@@ -45,6 +46,29 @@ def test_defaults_go_through_yaml_and_back(stage: type[StageSettings]) -> None:
         (DPOSettings, {"label_smoothing": -0.1}, "label_smoothing is -0.1"),
         (DPOSettings, {"loss_type": "ipo", "label_smoothing": 0.1}, "ipo loss has no noise model"),
         (DPOSettings, {"loss_type": "hinge", "label_smoothing": 0.1}, "hinge loss has no noise"),
+        (DPOSettings, {"loss_type": "sigmod"}, "unknown; did you mean 'sigmoid'"),
+        (DPOSettings, {"loss_type": "sigmoid,kto_par"}, "'kto_par', which is unknown; did you"),
+        (DPOSettings, {"loss_type": "zzz"}, "it is one of sigmoid, robust, .*bco"),
+        (DPOSettings, {"loss_type": "sft,sft"}, "names 'sft' twice"),
+        (DPOSettings, {"loss_type": "sft,ipo", "loss_weights": "2"}, "has 1 numbers .* 2 losses"),
+        (DPOSettings, {"loss_weights": "0"}, "must be above 0"),
+        (DPOSettings, {"loss_weights": "much"}, "loss_weights is 'much'; give numbers"),
+        (DPOSettings, {"loss_type": "exo_pair"}, "label_smoothing is 0, but loss_type exo_pair"),
+        (DPOSettings, {"ref_model_mixup_alpha": 1.5}, "ref_model_mixup_alpha is 1.5"),
+        (DPOSettings, {"ref_model_sync_steps": 0}, "ref_model_sync_steps is 0"),
+        (DPOSettings, {"ld_alpha": 1.5}, "ld_alpha is 1.5"),
+        (DPOSettings, {"simpo_gamma": -1.0}, "simpo_gamma is -1.0"),
+        (DPOSettings, {"desirable_weight": 0.0}, "desirable_weight is 0.0"),
+        (
+            DPOSettings,
+            {"loss_type": "sigmoid,nca_pair", "f_divergence_type": "forward_kl"},
+            "f_divergence_type is forward_kl, but loss_type nca_pair",
+        ),
+        (
+            DPOSettings,
+            {"loss_type": "aot", "use_weighting": True},
+            "use_weighting is on, but loss_type aot sorts",
+        ),
         (PPOSettings, {"kl_coef": -0.1}, "kl_coef is -0.1"),
         (PPOSettings, {"temperature": 0.0}, "temperature is 0.0"),
         (
@@ -67,7 +91,7 @@ def test_contradictions_are_refused(
     [
         (SFTSettings(), "lr_scheduler_type", "one of linear, cosine, constant"),
         (SFTSettings(), "overlong", "one of refuse, drop"),
-        (DPOSettings(), "loss_type", "one of sigmoid, ipo, hinge, robust"),
+        (DPOSettings(), "f_divergence_type", "one of reverse_kl, forward_kl, js_divergence"),
         (PPOSettings(), "value_model", "one of shared, separate"),
     ],
 )
@@ -97,7 +121,7 @@ def test_unknown_keys_are_errors_that_help(key: str, words: str) -> None:
 
 
 def test_the_hints_are_no_settings() -> None:
-    from palate.training.settings import ELSEWHERE
+    from palate.training.recipe_keys import ELSEWHERE
 
     known = {f.name for stage in STAGES for f in fields(stage)}
     assert not known & ELSEWHERE.keys()
@@ -143,6 +167,50 @@ def test_yaml_values_become_what_the_field_is(text: str, value: object) -> None:
 def test_values_of_another_kind_are_refused(text: str, words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         SFTSettings.from_mapping(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "losses"),
+    [
+        ("loss_type: sigmoid", (("sigmoid", 1.0),)),
+        ("loss_type: [sigmoid, sft]", (("sigmoid", 1.0), ("sft", 1.0))),
+        (
+            "{loss_type: [sigmoid, bco_pair, sft], loss_weights: [0.8, 0.2, 1]}",
+            (("sigmoid", 0.8), ("bco_pair", 0.2), ("sft", 1.0)),
+        ),
+        ("{loss_type: 'sigmoid, sft', loss_weights: '1, 0.5'}", (("sigmoid", 1.0), ("sft", 0.5))),
+        ("{loss_type: sft, loss_weights: 2}", (("sft", 2.0),)),
+    ],
+)
+def test_losses_and_weights_as_words_or_lists(
+    text: str, losses: tuple[tuple[str, float], ...]
+) -> None:
+    settings = DPOSettings.from_mapping(yaml.safe_load(text))
+    assert settings.losses == losses
+    assert DPOSettings.from_mapping(settings.to_mapping()) == settings
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, ""),
+        ({"simpo_gamma": 1.0}, "simpo_gamma has no effect with loss_type sigmoid: only simpo"),
+        ({"loss_type": "sft", "beta": 0.5}, "beta has no effect with loss_type sft: it has no"),
+        ({"f_alpha_divergence_coef": 0.3}, "f_divergence_type is reverse_kl, not alpha_divergence"),
+        ({"undesirable_weight": 2.0}, "undesirable_weight has no effect"),
+        ({"ref_model_sync_steps": 4}, "ref_model_sync_steps has no effect: sync_ref_model is off"),
+        ({"sync_ref_model": True, "loss_type": "simpo"}, "sync_ref_model has no effect: loss_type"),
+        ({"loss_type": "discopop"}, "discopop_tau is 0.05: below 0.102 discopop rises"),
+        ({"loss_type": "discopop", "discopop_tau": 0.2}, ""),
+        ({"loss_weights": "2"}, "only scales the gradient"),
+        ({"loss_type": "sft", "ld_alpha": 0.5}, "counts every token"),
+        ({"loss_type": "simpo,sft", "simpo_gamma": 1.0, "ld_alpha": 0.5}, ""),
+    ],
+)
+def test_settings_without_effect_have_a_sentence(values: dict[str, Any], words: str) -> None:
+    sentences = " ".join(cautions(DPOSettings(**values)))
+    assert bool(sentences) == bool(words)
+    assert words in sentences
 
 
 def test_derived_sizes() -> None:

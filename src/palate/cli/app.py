@@ -29,7 +29,7 @@ from palate.cli import (
     sft,
 )
 from palate.errors import Interrupted, PalateError
-from palate.training.settings import ELSEWHERE
+from palate.training.recipe_keys import ELSEWHERE
 
 DEBUG = "--debug"
 EPILOG = """Exit codes: 0 done; 1 a defect of Palate; 2 bad usage, recipe, data or model; 3 a number

@@ -10,7 +10,8 @@ import yaml
 
 from palate.cli.sources import Sources
 from palate.errors import RecipeError, UsageError
-from palate.training.settings import StageSettings, unknown_setting
+from palate.training.recipe_keys import unknown_setting
+from palate.training.settings import StageSettings
 
 STAGE = "stage"
 Settings = TypeVar("Settings", bound=StageSettings)

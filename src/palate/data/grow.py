@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from palate.data.records import Demonstration, Preference, Prompt
 from palate.data.render import Overlong, Renderer
 from palate.data.trees import Response, Tree, fit
+from palate.errors import DataError
 
 
 def preference_trees(
@@ -30,6 +31,25 @@ def preference_trees(
     return fit(trees, max_length=max_length, overlong=overlong)
 
 
+def comparison_trees(
+    records: Sequence[Preference | Demonstration],
+    renderer: Renderer,
+    *,
+    max_length: int,
+    overlong: Overlong = "refuse",
+) -> tuple[list[Tree], int]:
+    """Pairs, or labelled responses, as trees; returns and raises as `preference_trees`."""
+    pairs = [record for record in records if isinstance(record, Preference)]
+    labelled = [record for record in records if isinstance(record, Demonstration)]
+    if labelled and pairs:
+        raise DataError(
+            f"{len(pairs)} rows are pairs and {len(labelled)} single responses; give one kind"
+        )
+    if labelled:
+        return demonstration_trees(labelled, renderer, max_length=max_length, overlong=overlong)
+    return preference_trees(pairs, renderer, max_length=max_length, overlong=overlong)
+
+
 def demonstration_trees(
     records: Sequence[Demonstration],
     renderer: Renderer,
@@ -42,7 +62,15 @@ def demonstration_trees(
     for record in records:
         shown = renderer.demonstration(record)
         response = Response(shown.response)
-        trees.append(Tree(shown.prompt, (response,), record.weight, origin=record.origin))
+        trees.append(
+            Tree(
+                shown.prompt,
+                (response,),
+                record.weight,
+                origin=record.origin,
+                desirable=record.desirable,
+            )
+        )
     return fit(trees, max_length=max_length, overlong=overlong)
 
 

@@ -58,12 +58,14 @@ class Demonstration:
         response: the assistant's reply, never blank.
         weight: how often the row counts, > 0.
         origin: where it came from, as "file:line".
+        desirable: whether people want such a response; None where nobody has said.
     """
 
     prompt: Text
     response: str
     weight: float = 1.0
     origin: str = ""
+    desirable: bool | None = None
 
     def __post_init__(self) -> None:
         _require_user_last(self.prompt, self.origin)

@@ -7,6 +7,7 @@ one format; columns that a format does not know are left alone.
                     beginning, text or turns; hh-rlhf dialogues
     demonstrations  {prompt, completion}, {prompt, response}, {messages}, {text}; a preference's
                     chosen side where asked for
+    comparisons     preferences; or demonstrations with a label (true: desirable), as for KTO
     prompts         {prompt}, {messages}; a preference's prompt
 
 Optional columns: weight and margin (numbers), id (text or integer).
@@ -16,6 +17,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import replace
 from os.path import commonprefix
 from typing import NamedTuple
 
@@ -71,6 +73,21 @@ def parse_demonstration(row: Row, *, origin: str, use_chosen: bool = False) -> D
         raise RowFault(fault(refusal.code, str(refusal), origin=origin)) from None
 
 
+def parse_comparison(row: Row, *, origin: str) -> Preference | Demonstration:
+    """Read one preference, or one response with its label.
+
+    Raises:
+        RowFault: the row cannot be used; `.fault` has the code.
+    """
+    if not _is_labelled(row):
+        return parse_preference(row, origin=origin)
+    try:
+        shown = _demonstration(row, origin)
+        return replace(shown, desirable=_label(row))
+    except Refusal as refusal:
+        raise RowFault(fault(refusal.code, str(refusal), origin=origin)) from None
+
+
 def parse_prompt(row: Row, *, origin: str) -> Prompt:
     """Read one prompt, or the prompt of a preference.
 
@@ -99,6 +116,8 @@ def to_row(record: Prompt | Demonstration | Preference) -> dict[str, object]:
         return row | ({"id": record.id} if record.id else {})
     if isinstance(record, Demonstration):
         row["completion"] = response(record.response)
+        if record.desirable is not None:
+            row["label"] = record.desirable
     else:
         row["chosen"], row["rejected"] = response(record.chosen), response(record.rejected)
         if record.margin is not None:
@@ -120,6 +139,11 @@ def preference_format(row: Row) -> str:
         return "explicit prompt, text"
     dialogues = [is_dialogue(str(row[name])) for name in ("chosen", "rejected")]
     return "hh-rlhf dialogue" if all(dialogues) else "shared beginning, text"
+
+
+def comparison_format(row: Row) -> str:
+    """Name the format of a row of comparisons."""
+    return f"{demonstration_format(row)}, label" if _is_labelled(row) else preference_format(row)
 
 
 def demonstration_format(row: Row) -> str:
@@ -294,6 +318,17 @@ def _weight(row: Row) -> float:
     if weight is not None and weight <= 0:
         raise Refusal("E204", f"weight is {weight:g}; it must be > 0")
     return 1.0 if weight is None else weight
+
+
+def _is_labelled(row: Row) -> bool:
+    return "label" in row and "chosen" not in row
+
+
+def _label(row: Row) -> bool:
+    label = row["label"]
+    if not isinstance(label, bool | int) or label not in (0, 1):
+        raise Refusal("E203", f"label is {quote(label)}, neither true nor false")
+    return bool(label)
 
 
 def _id(row: Row) -> str:

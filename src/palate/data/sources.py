@@ -18,7 +18,9 @@ from palate.data.lines import Line, parse_line, read_lines
 from palate.data.records import Demonstration, Preference, Prompt
 from palate.data.rows import (
     Row,
+    comparison_format,
     demonstration_format,
+    parse_comparison,
     parse_demonstration,
     parse_preference,
     parse_prompt,
@@ -30,12 +32,14 @@ from palate.errors import DataError
 
 __all__ = [
     "Reading",
+    "comparisons_from_rows",
     "demonstrations_from_rows",
     "parse_demonstration",
     "parse_preference",
     "parse_prompt",
     "preferences_from_rows",
     "prompts_from_rows",
+    "read_comparisons",
     "read_demonstrations",
     "read_preferences",
     "read_prompts",
@@ -79,6 +83,7 @@ class _Door(Generic[Record]):
 _PREFERENCES = _Door(preference_format, parse_preference)
 _DEMONSTRATIONS = _Door(demonstration_format, parse_demonstration)
 _CHOSEN = _Door(preference_format, partial(parse_demonstration, use_chosen=True))
+_COMPARISONS = _Door(comparison_format, parse_comparison)
 _PROMPTS = _Door(prompt_format, parse_prompt)
 
 
@@ -97,6 +102,16 @@ def read_preferences(
         DataError: a bad row (without `skip_bad`), no usable row, or an unreadable file.
     """
     return _read(_lines_of(path), _PREFERENCES, str(path), skip_bad, rejects_path)
+
+
+def read_comparisons(
+    path: str | Path, *, skip_bad: bool = False, rejects_path: str | Path | None = None
+) -> Reading[Preference | Demonstration]:
+    """Read pairs, or single responses with a `label`; arguments and errors as `read_preferences`.
+
+    A file holds the one kind or the other.
+    """
+    return _read(_lines_of(path), _COMPARISONS, str(path), skip_bad, rejects_path)
 
 
 def read_demonstrations(
@@ -134,6 +149,17 @@ def preferences_from_rows(
     replaces the word. Other arguments and errors are those of `read_preferences`.
     """
     return _read(_lines_from(rows, origin), _PREFERENCES, "the rows", skip_bad, rejects_path)
+
+
+def comparisons_from_rows(
+    rows: Iterable[Row],
+    *,
+    origin: str = "row",
+    skip_bad: bool = False,
+    rejects_path: str | Path | None = None,
+) -> Reading[Preference | Demonstration]:
+    """Read pairs or labelled responses from rows in memory; see `preferences_from_rows`."""
+    return _read(_lines_from(rows, origin), _COMPARISONS, "the rows", skip_bad, rejects_path)
 
 
 def demonstrations_from_rows(
@@ -303,7 +329,8 @@ def _describe(reading: Reading[Record], source: str, door: _Door[Record], skip_b
         for code, count in Counter(error.code for error in errors).most_common()
     ]
     last = f"Mend {'it' if is_one else 'them'}"
-    if door is _PREFERENCES:
+    is_labelled = any(isinstance(record, Demonstration) for record in reading.records)
+    if door is _PREFERENCES or (door is _COMPARISONS and not is_labelled):
         last += f" (`palate check {source}` shows all kinds)"
     if not reading.records:
         last += "; --skip-bad cannot help: no usable row would be left."

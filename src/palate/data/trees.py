@@ -37,13 +37,17 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """One prompt and its responses (none for a prompt that is still to be answered)."""
+    """One prompt and its responses (none for a prompt that is still to be answered).
+
+    `desirable` labels a single response as wanted or not; None where nobody has.
+    """
 
     prompt: tuple[int, ...]
     responses: tuple[Response, ...] = ()
     weight: float = 1.0
     margin: float | None = None
     origin: str = ""
+    desirable: bool | None = None
 
     def __post_init__(self) -> None:
         if not self.prompt:
@@ -101,6 +105,15 @@ class Forest:
     def lengths(self) -> Int[Tensor, " response"]:
         """Tokens of each response."""
         return torch.bincount(self.owner, minlength=self.num_responses)
+
+    @cached_property
+    def tails(self) -> Bool[Tensor, " target"]:
+        """True for response tokens beyond the length of their tree's shortest response."""
+        shared = [min(span.responses) for span in self.spans for _ in span.responses]
+        within = torch.arange(len(self.targets), device=self.owner.device)
+        starts = self.lengths.cumsum(0) - self.lengths
+        limits = torch.tensor(shared, device=self.owner.device)
+        return within - starts[self.owner] >= limits[self.owner]
 
     @cached_property
     def num_attention_pairs(self) -> float:

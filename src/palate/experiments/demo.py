@@ -83,7 +83,7 @@ def run_demo(
     pairs = _pairs(sft.model_dir, sizes, seed)
     train, held_out = pairs[: sizes.pairs], pairs[sizes.pairs :]
     numbers = list(range(seed, seed + seeds))
-    reference = _Reference.of(sft.model_dir, pairs, sizes)
+    reference = _Reference.of(sft.model_dir, train, held_out, sizes)
     trained = {
         n: _train(folder, sft.model_dir, train, held_out, sizes, n, reference) for n in numbers
     }
@@ -150,11 +150,14 @@ class _Reference:
     cost: Cost
 
     @classmethod
-    def of(cls, sft: Path, pairs: Sequence[Preference], sizes: Sizes) -> "_Reference":
+    def of(
+        cls, sft: Path, pairs: Sequence[Preference], held_out: Sequence[Preference], sizes: Sizes
+    ) -> "_Reference":
         settings = world_settings("dpo", sizes)
         assert isinstance(settings, DPOSettings)
         cache = ReferenceCache()
-        return cls(cache, fill_reference(cache, settings, load(sft), pairs))
+        cost = fill_reference(cache, settings, load(sft), pairs, eval_pairs=held_out)
+        return cls(cache, cost)
 
 
 def _train(

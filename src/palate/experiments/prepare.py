@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, PreTrainedModel
 from palate.errors import ModelError, PalateError, RecipeError
 from palate.experiments.passport import read_passport
 from palate.models.load import Loaded, load, refuse_unsafe, weights_hash
+from palate.models.moving import add_moving_reference, frozen_twin
 from palate.models.reward_folder import read_model
 from palate.models.roles import Roles
 from palate.training.seeding import seeded
@@ -37,17 +38,21 @@ def policy_roles(
     lora: LoraConfig | None = None,
     ref_model: PreTrainedModel | None = None,
     with_reference: bool = True,
+    moving_reference: bool = False,
 ) -> Roles:
     """A trainable policy and what it is held to.
 
     Where the model is a PEFT folder its adapter goes on being trained and a frozen copy of it is
     the reference; else, with LoRA, the reference is the base with adapters off; else a frozen
-    copy of the weights.
+    copy of the weights. A moving reference is a model of its own, equal to the policy at the start.
     """
     roles = Roles(on_device(loaded.model), loaded.tokenizer)
+    twin = frozen_twin(roles) if moving_reference and ref_model is None else None
     with seeded(settings.seed), _targets_told(settings):
         roles.add_policy(lora or lora_config(settings), adapter=loaded.adapter)
-    if with_reference:
+    if twin is not None:
+        add_moving_reference(roles, twin)
+    elif with_reference:
         roles.add_reference(ref_model)
     return roles
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from palate.data.grow import demonstration_trees, preference_trees, prompt_trees
+from palate.data.grow import comparison_trees, demonstration_trees, preference_trees, prompt_trees
 from palate.data.records import Demonstration, Preference, Prompt
 from palate.data.render import Renderer
 from palate.data.trees import Tree
@@ -17,12 +17,13 @@ from palate.experiments.passport import RewardBill, read_passport, start_of
 from palate.experiments.prepare import add_value, load_reward, policy_roles, reward_roles
 from palate.experiments.reward_gate import GateRule, pass_gate
 from palate.experiments.work import Outcome as Outcome
-from palate.experiments.work import Rows, Work, data_hash
+from palate.experiments.work import Rows, Work
 from palate.models.load import Loaded
 from palate.models.protocols import ModelReward, Reward
 from palate.models.reference import ReferenceCache
 from palate.training.dpo import train_dpo
 from palate.training.folder import RunFolder
+from palate.training.pair_scores import strangers_of
 from palate.training.ppo import train_ppo
 from palate.training.reward import train_reward
 from palate.training.session import Listener, Result, Run
@@ -77,9 +78,9 @@ def run_sft(
 def run_dpo(
     settings: DPOSettings,
     loaded: Loaded,
-    pairs: Sequence[Preference],
+    pairs: Sequence[Preference | Demonstration],
     *,
-    eval_pairs: Sequence[Preference] = (),
+    eval_pairs: Sequence[Preference | Demonstration] = (),
     cache: ReferenceCache | None = None,
     cache_cost: Cost | None = None,
     frame: Frame | None = None,
@@ -90,8 +91,11 @@ def run_dpo(
     it took, which goes on the bill of each: alone, each would have had to pay it.
     """
     renderer = Renderer(loaded.tokenizer)
-    rows = _rows(preference_trees, pairs, eval_pairs, renderer, settings)
-    roles = policy_roles(loaded, settings)
+    rows = _rows(comparison_trees, pairs, eval_pairs, renderer, settings)
+    roles = policy_roles(
+        loaded, settings, with_reference=settings.needs_reference,
+        moving_reference=settings.moves_reference,
+    )  # fmt: skip
     work = Work("dpo", "policy", roles, settings, renderer, rows, start_of(loaded))
 
     def learn(run: Run) -> Result:
@@ -103,13 +107,24 @@ def run_dpo(
 
 
 def fill_reference(
-    cache: ReferenceCache, settings: DPOSettings, loaded: Loaded, pairs: Sequence[Preference]
+    cache: ReferenceCache,
+    settings: DPOSettings,
+    loaded: Loaded,
+    pairs: Sequence[Preference | Demonstration],
+    *,
+    eval_pairs: Sequence[Preference | Demonstration] = (),
 ) -> Cost:
-    """Score pairs under the model that training starts from; what that cost."""
-    roles = policy_roles(loaded, settings)
-    rows = _rows(preference_trees, pairs, (), Renderer(loaded.tokenizer), settings)
+    """Score rows under the model that training starts from; what that cost.
+
+    Nothing is scored where no loss looks at a reference, or where it moves and each run has to
+    score for itself.
+    """
+    rows = _rows(comparison_trees, pairs, eval_pairs, Renderer(loaded.tokenizer), settings)
+    roles = policy_roles(loaded, settings, with_reference=settings.fixes_reference)
     with metered(roles) as cost:
-        cache.fill(roles, rows.train)
+        if settings.fixes_reference:
+            for some in (rows.train, rows.held_out):
+                cache.fill(roles, [*some, *strangers_of(some, settings)])
     return cost
 
 
@@ -208,8 +223,7 @@ def _carry_out(
 ) -> Outcome:
     """Hold the folder, train, and leave the model in it; `earlier` work is on the bill too."""
     frame = frame or Frame()
-    assert work.start is not None
-    identity = {"data": data_hash(work.rows.train), "model": work.start.weights}
+    identity = work.identity()
     folder = RunFolder(work.settings.output_dir)
     with (
         folder.open(resume=frame.resume, overwrite=frame.overwrite),

@@ -86,7 +86,7 @@ class Work:
         settings: its settings.
         renderer: text to tokens and back.
         rows: what it trains and evaluates on.
-        start: hashes of the model as it is now; None where they are not known.
+        start: name and hashes of the model that training starts from.
         reward: the reward model that it is trained against.
     """
 
@@ -96,8 +96,15 @@ class Work:
     settings: StageSettings
     renderer: Renderer
     rows: Rows
-    start: Start | None
+    start: Start
     reward: RewardBill | None = None
+
+    def identity(self) -> dict[str, str]:
+        """Hashes of data, model and reference as they are now: what a resumed run must share."""
+        found = {"data": data_hash(self.rows.train), "model": self.start.weights}
+        if "reference" in self.roles:
+            found["reference"] = self.roles["reference"].fingerprint
+        return found
 
     def begin(
         self,
@@ -112,15 +119,11 @@ class Work:
 
         Args:
             folder: open, and so locked.
-            identity: hashes of model and data, which a resumed run must share; that of the
-                reference is added here.
+            identity: as it was when the run started.
             resume: the run is there already.
             listeners: told of steps and rows of the log.
             saved: called with the step of a checkpoint once it is on disk.
         """
-        identity = dict(identity)
-        if "reference" in self.roles:
-            identity["reference"] = self.roles["reference"].fingerprint
         if not resume:
             name = str(self.roles.model.name_or_path)
             recipe = {"stage": self.stage, "model": name, **self.settings.to_mapping()}
@@ -148,7 +151,7 @@ class Work:
             stage=self.stage,
             role=self.role,
             base=str(self.roles.model.name_or_path),
-            base_hash=self.start.weights if self.start is not None and is_adapter else None,
+            base_hash=self.start.weights if is_adapter else None,
             start=self.start,
             settings={
                 name: getattr(self.settings, name) for name in APART if hasattr(self.settings, name)
@@ -177,7 +180,7 @@ class Work:
 
 
 def data_hash(trees: Sequence[Tree]) -> str:
-    """A hash of the rendered rows in their order.
+    """A hash of the rendered rows in their order, with what is said of each.
 
     Raises:
         DataError: there are none.
@@ -186,5 +189,6 @@ def data_hash(trees: Sequence[Tree]) -> str:
         raise DataError("there are no rows to train on")
     digest = sha256()
     for tree in trees:
-        digest.update(f"{tree.key()} {tree.weight} {tree.margin}\n".encode())
+        told = (tree.weight, tree.margin, tree.desirable)
+        digest.update(f"{tree.key()} {' '.join(map(str, told))}\n".encode())
     return digest.hexdigest()

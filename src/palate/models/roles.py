@@ -60,10 +60,14 @@ class Role:
     def fingerprint(self) -> str:
         """A hash of the weights, base and adapter, of a role that is never trained.
 
-        Equal where two such roles compute the same numbers; computed once.
+        Equal where two such roles compute the same numbers; computed once, until `moved`.
         """
         assert not self.trainable
         return weights_hash(self.trunk.model, adapter=self.adapter)
+
+    def moved(self) -> None:
+        """Weights of this role have been changed in place: it is another function now."""
+        self.__dict__.pop("fingerprint", None)
 
 
 class Roles:

@@ -14,7 +14,7 @@ from palate.models.attention import Plan
 from palate.models.meter import Work
 from palate.models.roles import Role, Roles
 from palate.models.trunk import Trunk
-from palate.objectives.likelihood import exact_kl_per_token, token_logprobs
+from palate.objectives.likelihood import exact_kl_per_token, log_collision, token_logprobs
 
 
 def hidden_rows(
@@ -67,6 +67,22 @@ def logprobs_from(
         logit_scale=trunk.logit_scale,
         softcap=trunk.softcap,
         temperature=temperature,
+    )
+
+
+@torch.no_grad()
+def log_collisions_from(
+    role: Role, hidden: Float[Tensor, "token width"], forest: Forest
+) -> Float[Tensor, " target"]:
+    """Log Σ p² of the distribution that predicts each response token, in nats."""
+    trunk = role.trunk
+    weight, bias = _head(trunk)
+    return log_collision(
+        hidden=hidden[forest.predicting_rows],
+        weight=weight,
+        bias=bias,
+        logit_scale=trunk.logit_scale,
+        softcap=trunk.softcap,
     )
 
 

@@ -99,6 +99,35 @@ def token_entropy(
 
 
 @torch.no_grad()
+def log_collision(
+    *,
+    hidden: Float[Tensor, "rows width"],
+    weight: Float[Tensor, "vocab width"],
+    bias: Float[Tensor, " vocab"] | None = None,
+    logit_scale: float = 1.0,
+    softcap: float | None = None,
+    temperature: float = 1.0,
+    chunk: int = 256,
+) -> Float[Tensor, " rows"]:
+    """Log Σ p² of the next-token distribution of each row: that two samples of it are the same.
+
+    Σ p² is also the mean probability of a sampled token, to which WPO compares a given one.
+
+    Args: as `token_logprobs`.
+
+    Returns:
+        Nats, between −log(vocab) and 0.
+    """
+    shape = _Shape(logit_scale=logit_scale, softcap=softcap, temperature=temperature, chunk=chunk)
+    head = _Head(weight=weight, bias=bias, shape=shape)
+    collisions = head.empty_rows(hidden)
+    with _own_precision(hidden):
+        for rows in head.chunks(hidden):
+            collisions[rows] = torch.logsumexp(2 * head.logits(hidden[rows]).log_softmax(dim=1), 1)
+    return collisions
+
+
+@torch.no_grad()
 def exact_kl_per_token(
     *,
     policy_hidden: Float[Tensor, "rows width"],

@@ -1,8 +1,10 @@
-"""Preference losses: each is a function of ONE margin in nats.
+"""Preference losses that are functions of ONE margin in nats.
 
 Where the margin comes from is the only difference between the roads. DPO takes it from four
 log-probabilities (`log_ratio_margin`, times β), a reward model from two rewards; both put it into
-`bradley_terry_loss`. `LOSSES` gives the DPO family one signature, for a recipe's `loss_type`.
+`bradley_terry_loss`. Losses that look at each response by itself are in `anchored.py`, those that
+sort a batch in `transport.py`, those without a reference in `reference_free.py`, those of single
+labelled responses in `unpaired.py`.
 
 Log-probabilities are SUMS over the response's tokens unless the caller divides them by its
 length. All losses are per pair and unreduced.
@@ -10,7 +12,7 @@ length. All losses are per pair and unreduced.
 Axes: `pair`.
 """
 
-from typing import Protocol
+import math
 
 import torch
 from jaxtyping import Float
@@ -142,10 +144,10 @@ def ipo_loss(*, log_ratio_margin: Float[Tensor, " pair"], beta: float) -> Float[
     certain do not pull the policy away for ever. The paper's τ is called β here.
 
     Args:
-        log_ratio_margin: nats, NOT multiplied by β. The paper's margin is of whole responses, so
-            sums over tokens are the default. TRL averages each response's log-ratio over its
-            tokens first; to reproduce it, divide by the lengths before taking the margin and
-            choose β per token (a β for sums is about the response length times smaller).
+        log_ratio_margin: nats, NOT multiplied by β. In training (`loss_type: ipo`) each response's
+            log-ratio is divided by its number of tokens first, as in TRL, whose authors have it
+            from IPO's; the paper's formula has whole responses, which is this function on sums
+            (with a β that is about the response length times smaller).
         beta: regularization, > 0.
 
     Returns:
@@ -157,52 +159,64 @@ def ipo_loss(*, log_ratio_margin: Float[Tensor, " pair"], beta: float) -> Float[
     return (log_ratio_margin - 1 / (2 * beta)).square()
 
 
-class PreferenceLoss(Protocol):
-    """One signature for the losses that DPO's `loss_type` can name."""
-
-    def __call__(
-        self,
-        *,
-        log_ratio_margin: Float[Tensor, " pair"],
-        beta: float,
-        label_smoothing: float = 0.0,
-    ) -> Float[Tensor, " pair"]:
-        """Per-pair losses; the margin is in nats, before β."""
-        ...
-
-
-def _sigmoid(
-    *, log_ratio_margin: Float[Tensor, " pair"], beta: float, label_smoothing: float = 0.0
+def exo_pair_loss(
+    *, margin: Float[Tensor, " pair"], label_smoothing: float
 ) -> Float[Tensor, " pair"]:
-    return bradley_terry_loss(margin=beta * log_ratio_margin, label_smoothing=label_smoothing)
+    """KL from the policy's preference to the softened label: the REVERSE of cross-entropy.
+
+    With q = σ(margin): q·(log q − log(1 − ε)) + (1 − q)·(log(1 − q) − log ε). Its minimum lies
+    where q = 1 − ε, so that a label that is never doubted (ε = 0) would cost infinitely much.
+
+    Args:
+        margin: β · log-ratio margin, nats.
+        label_smoothing: ε, the probability that the label gives to rejected, in (0, 0.5).
+
+    Returns:
+        Nats, ≥ 0; 0 at the margin log((1 − ε)/ε).
+
+    Raises:
+        ValueError: if ε is outside (0, 0.5).
+
+    Reference:
+        Ji et al. 2024, arXiv:2402.00856, equation 16 with K = 2.
+    """
+    if not 0 < label_smoothing < 0.5:
+        raise ValueError(
+            f"label_smoothing is {label_smoothing}, but the exo_pair loss divides by it: give a "
+            "number in (0, 0.5); the paper takes 1e-3"
+        )
+    agree, swapped = functional.logsigmoid(margin), functional.logsigmoid(-margin)
+    return agree.exp() * (agree - math.log1p(-label_smoothing)) + swapped.exp() * (
+        swapped - math.log(label_smoothing)
+    )
 
 
-def _robust(
-    *, log_ratio_margin: Float[Tensor, " pair"], beta: float, label_smoothing: float = 0.0
-) -> Float[Tensor, " pair"]:
-    return robust_loss(margin=beta * log_ratio_margin, label_smoothing=label_smoothing)
+def discopop_loss(*, margin: Float[Tensor, " pair"], tau: float) -> Float[Tensor, " pair"]:
+    """Logistic loss where the margin is negative, exponential loss where it is positive.
 
+    (1 − s)·(−log σ(margin)) + s·exp(−margin) with the blend s = σ(margin / τ). Not convex: around 0
+    it rises from the lower to the higher of the two, and with τ < (1 − log 2)/3 ≈ 0.102 it rises
+    AT 0, so that a pair which starts there is first pushed the wrong way, into a dip left of 0.
 
-def _hinge(
-    *, log_ratio_margin: Float[Tensor, " pair"], beta: float, label_smoothing: float = 0.0
-) -> Float[Tensor, " pair"]:
-    _refuse_smoothing("hinge", label_smoothing)
-    return hinge_loss(margin=beta * log_ratio_margin)
+    Args:
+        margin: β · log-ratio margin, nats.
+        tau: τ, width of the blend, > 0 (0.05 in the paper).
 
+    Returns:
+        (log 2 + 1) / 2 where the margin is 0.
 
-def _ipo(
-    *, log_ratio_margin: Float[Tensor, " pair"], beta: float, label_smoothing: float = 0.0
-) -> Float[Tensor, " pair"]:
-    _refuse_smoothing("ipo", label_smoothing)
-    return ipo_loss(log_ratio_margin=log_ratio_margin, beta=beta)
+    Raises:
+        ValueError: if τ is not positive.
 
-
-LOSSES: dict[str, PreferenceLoss] = {
-    "sigmoid": _sigmoid,
-    "robust": _robust,
-    "hinge": _hinge,
-    "ipo": _ipo,
-}
+    Reference:
+        Lu et al. 2024, arXiv:2406.08414, equation 5 (log-ratio modulated loss).
+    """
+    if not tau > 0:
+        raise ValueError(f"tau is {tau}; the width of the blend must be above 0")
+    blend = margin / tau
+    # s·exp(−margin) as one exponential: apart, an infinite factor would meet a zero.
+    exponential = (functional.logsigmoid(blend) - margin).exp()
+    return exponential - torch.sigmoid(-blend) * functional.logsigmoid(margin)
 
 
 def _check_smoothing(label_smoothing: float) -> None:
@@ -210,12 +224,4 @@ def _check_smoothing(label_smoothing: float) -> None:
         raise ValueError(
             f"label_smoothing is {label_smoothing}; it is the share of swapped labels and must be "
             "in [0, 0.5): at 0.5 a label says nothing"
-        )
-
-
-def _refuse_smoothing(loss: str, label_smoothing: float) -> None:
-    if label_smoothing != 0:
-        raise ValueError(
-            f"label_smoothing is {label_smoothing}, but the {loss} loss has no noise model; "
-            "set it to 0, or take the sigmoid or robust loss"
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from palate.errors import RecipeError
+from palate.training.recipe_keys import unknown_setting
 from palate.training.settings import (
     DPOSettings,
     PPOSettings,
@@ -19,7 +20,6 @@ from palate.training.settings import (
     SFTSettings,
     StageSettings,
     setting,
-    unknown_setting,
 )
 
 Config = TypeVar("Config", bound=StageSettings)

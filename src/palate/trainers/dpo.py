@@ -12,7 +12,7 @@ from palate.data.trees import Tree
 from palate.models.reference import ReferenceCache
 from palate.trainers.arguments import strict
 from palate.trainers.configs import DPOConfig
-from palate.trainers.inputs import PAIRS, policy_of, take_model, take_settings, told
+from palate.trainers.inputs import COMPARISONS, policy_of, take_model, take_settings, told
 from palate.trainers.trainer import Course, Trainer
 from palate.training.dpo import evaluate_pairs, train_dpo
 from palate.training.session import Result, Run
@@ -28,7 +28,8 @@ class DPOTrainer(Trainer):
         ref_model: the reference; None (recommended) is the model as it is now.
         args: settings.
         train_dataset: a `datasets.Dataset`, a list of dicts or a path, with columns `prompt`,
-            `chosen`, `rejected` (text or turns; optional `weight`).
+            `chosen`, `rejected` (text or turns; optional `weight`); for loss types kto and bco
+            also `prompt`, `completion`, `label` (true: desirable).
         eval_dataset: held-out pairs of the same kinds.
         processing_class: the model's tokenizer; may be left out where the model was loaded from a
             folder that holds one.
@@ -57,7 +58,10 @@ class DPOTrainer(Trainer):
         config = take_settings(args, DPOConfig)
         start = take_model(model, processing_class, peft_config)
         renderer = Renderer(start.loaded.tokenizer)
-        roles = policy_of(start, config, ref_model=ref_model)
+        roles = policy_of(
+            start, config, ref_model=ref_model, with_reference=config.needs_reference,
+            moving_reference=config.moves_reference,
+        )  # fmt: skip
         settings = told(config, roles, "policy")
         cache = ReferenceCache(max_tokens=settings.max_tokens_per_microbatch)
 
@@ -70,7 +74,7 @@ class DPOTrainer(Trainer):
             roles=roles,
             settings=settings,
             renderer=renderer,
-            grow=PAIRS.taker(renderer, settings),
+            grow=COMPARISONS.taker(renderer, settings),
             learn=learn,
             score=lambda trees: evaluate_pairs(roles, trees, settings, cache=cache),
             start=start,

@@ -9,13 +9,20 @@ import torch
 from peft import LoraConfig, PeftModel
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from palate.data.grow import demonstration_trees, preference_trees, prompt_trees
+from palate.data.grow import (
+    comparison_trees,
+    demonstration_trees,
+    preference_trees,
+    prompt_trees,
+)
 from palate.data.render import Renderer
 from palate.data.sources import (
     Reading,
+    comparisons_from_rows,
     demonstrations_from_rows,
     preferences_from_rows,
     prompts_from_rows,
+    read_comparisons,
     read_demonstrations,
     read_preferences,
     read_prompts,
@@ -121,12 +128,18 @@ def _tokenizer_beside(name: str) -> PreTrainedTokenizerBase:
 
 
 def policy_of(
-    start: Start, settings: StageSettings, *, ref_model: object = None, with_reference: bool = True
+    start: Start,
+    settings: StageSettings,
+    *,
+    ref_model: object = None,
+    with_reference: bool = True,
+    moving_reference: bool = False,
 ) -> Roles:
     """A trainable policy and, where the stage has one, its reference.
 
     A PEFT model's adapter, frozen as it is now, is the reference; without adapters a frozen copy
-    of the weights is; an explicit `ref_model` replaces either base.
+    of the weights is; an explicit `ref_model` replaces either base. A moving reference is a model
+    of its own.
 
     Raises:
         RecipeError: `ref_model` cannot be one.
@@ -137,12 +150,20 @@ def policy_of(
                 "the model is a PeftModel: its adapter, frozen, is the reference; leave ref_model "
                 "out, or merge the adapter first: model.merge_and_unload()"
             )
+        if moving_reference:
+            raise RecipeError(
+                "sync_ref_model is on and the model is a PeftModel, whose reference shares its "
+                "base; give the adapter's folder as the model, or a plain model with peft_config"
+            )
         on_device = start.peft.to("cuda") if torch.cuda.is_available() else start.peft
         roles = Roles(start.loaded.model, start.loaded.tokenizer)
         roles.add_peft_policy(on_device)
         return roles
     reference = None if ref_model is None else _take_reference(ref_model, start)
-    roles = policy_roles(start.loaded, settings, lora=start.lora, with_reference=False)
+    roles = policy_roles(
+        start.loaded, settings, lora=start.lora, with_reference=False,
+        moving_reference=moving_reference and reference is None,
+    )  # fmt: skip
     if with_reference:
         roles.add_reference(None if reference is None else reference.to(roles.device))
     return roles
@@ -228,6 +249,7 @@ class Kind:
 
 
 PAIRS = Kind(read_preferences, preferences_from_rows, preference_trees)
+COMPARISONS = Kind(read_comparisons, comparisons_from_rows, comparison_trees)
 DEMONSTRATIONS = Kind(read_demonstrations, demonstrations_from_rows, demonstration_trees)
 PROMPTS = Kind(read_prompts, prompts_from_rows, prompt_trees)
 

@@ -18,7 +18,7 @@ from palate.errors import RecipeError
 from palate.experiments import passport
 from palate.experiments.cost import Cost, Ledger
 from palate.experiments.passport import UNKNOWN, RewardBill
-from palate.experiments.work import Rows, Work, data_hash
+from palate.experiments.work import Rows, Work
 from palate.models.roles import Roles
 from palate.trainers.arguments import strict
 from palate.trainers.callbacks import Callbacks
@@ -216,10 +216,7 @@ class Trainer:
     def _find_identity(self) -> None:
         """Hashes of what training starts from, as the model stands now."""
         self._start = self._find_start()
-        self._identity = {
-            "data": data_hash(self._rows.train),
-            "model": self._start.weights,
-        }
+        self._identity = self._work().identity()
 
     def _begin(self, folder: RunFolder, trackers: Sequence[Listener], *, resume: bool) -> Run:
         """Write down what the run is, and wire the callbacks."""

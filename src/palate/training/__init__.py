@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from palate.training.checkpoint import load_checkpoint as load_checkpoint
     from palate.training.checkpoint import save_checkpoint as save_checkpoint
     from palate.training.dpo import evaluate_pairs as evaluate_pairs
-    from palate.training.dpo import score_pairs as score_pairs
     from palate.training.dpo import train_dpo as train_dpo
     from palate.training.folder import RunFolder as RunFolder
     from palate.training.journal import METRICS as METRICS
     from palate.training.journal import Metric as Metric
     from palate.training.journal import read_metrics as read_metrics
+    from palate.training.pair_scores import score_pairs as score_pairs
     from palate.training.ppo import evaluate_policy as evaluate_policy
     from palate.training.ppo import train_ppo as train_ppo
     from palate.training.reward import evaluate_rewards as evaluate_rewards
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "checkpoint": ("Checkpoint", "latest_checkpoint", "load_checkpoint", "save_checkpoint"),
-    "dpo": ("evaluate_pairs", "score_pairs", "train_dpo"),
+    "dpo": ("evaluate_pairs", "train_dpo"),
+    "pair_scores": ("score_pairs",),
     "folder": ("RunFolder",),
     "journal": ("METRICS", "Metric", "read_metrics"),
     "ppo": ("evaluate_policy", "train_ppo"),

@@ -1,79 +1,76 @@
-"""Direct preference optimization: one classification-like loss on pairs, tied to a reference.
+"""Direct preference optimization and its family: one loop, any loss of log-probabilities.
 
-Rafailov et al. 2023 (arXiv 2305.18290), equation 7. The margin of a pair is
-log π(chosen)/π_ref(chosen) − log π(rejected)/π_ref(rejected), sums over tokens; the loss is a
-function of that one number.
+Rafailov et al. 2023 (arXiv 2305.18290), equation 7, is the default: the loss is a function of the
+margin log π(chosen)/π_ref(chosen) − log π(rejected)/π_ref(rejected), sums over tokens. What else
+`loss_type` can name is in `losses.py`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from palate.data.trees import Forest, Tree, pack, plant
+from palate.errors import DataError
 from palate.models.attention import Plan
+from palate.models.moving import mix_reference, moving_weights
 from palate.models.reference import ReferenceCache
 from palate.models.roles import Roles
 from palate.models.scoring import response_logprobs
-from palate.objectives.preference import LOSSES, log_ratio_margin
 from palate.training.checks import check_step_zero
+from palate.training.loss_checks import cautions
+from palate.training.losses import StepFacts
+from palate.training.pair_scores import (
+    PairScores,
+    drift,
+    mean_length,
+    rescore,
+    score_pairs,
+    score_step,
+    slopes,
+    strangers_of,
+    sums_of,
+    threshold,
+)
 from palate.training.session import Result, Run, Session
 from palate.training.settings import DPOSettings
 
-
-@dataclass(frozen=True)
-class PairScores:
-    """Per-pair numbers of one forest, in nats."""
-
-    losses: Float[Tensor, " pair"]
-    chosen: Float[Tensor, " pair"]
-    rejected: Float[Tensor, " pair"]
-    reference_chosen: Float[Tensor, " pair"]
-    reference_rejected: Float[Tensor, " pair"]
-    margins: Float[Tensor, " pair"]
-
-
-def score_pairs(
-    roles: Roles,
-    trees: Sequence[Tree],
-    forest: Forest,
-    *,
-    cache: ReferenceCache,
-    settings: DPOSettings,
-    plan: Plan | None = None,
-) -> PairScores:
-    """Losses and margins of pairs (trees with the chosen response first, the rejected second)."""
-    chosen, rejected = response_logprobs(roles, "policy", forest, plan=plan).view(-1, 2).unbind(1)
-    reference = cache.lookup(roles, trees).view(-1, 2)
-    margins = log_ratio_margin(
-        policy_chosen=chosen,
-        policy_rejected=rejected,
-        reference_chosen=reference[:, 0],
-        reference_rejected=reference[:, 1],
-    )
-    losses = LOSSES[settings.loss_type](
-        log_ratio_margin=margins, beta=settings.beta, label_smoothing=settings.label_smoothing
-    )
-    weights = losses.new_tensor([tree.weight for tree in trees])
-    return PairScores(losses * weights, chosen, rejected, reference[:, 0], reference[:, 1], margins)
+log = logging.getLogger("palate")
+# Share of a step's threshold in the moving average that the next step takes (BCO).
+THRESHOLD_RATE = 0.1
 
 
 @torch.no_grad()
 def evaluate_pairs(
     roles: Roles, pairs: Sequence[Tree], settings: DPOSettings, *, cache: ReferenceCache
 ) -> dict[str, float]:
-    """Means over held-out pairs of what training logs, each name with `eval_` before it."""
-    cache.fill(roles, pairs)
+    """Means over held-out rows of what training logs, each name with `eval_` before it.
+
+    A loss that sorts a step's pairs sorts here as many at a time; KTO's point of reference and
+    BCO's threshold are those of the rows themselves. A reference that moves is computed anew.
+    """
+    if settings.moves_reference:
+        cache = ReferenceCache(max_tokens=settings.max_tokens_per_microbatch)
+    strangers = strangers_of(pairs, settings)
+    if settings.needs_reference:
+        cache.fill(roles, [*pairs, *strangers])
     sums: dict[str, float] = {}
-    for indices in pack(pairs, max_tokens=settings.max_tokens_per_microbatch):
-        trees = [pairs[i] for i in indices]
-        forest = plant(trees, device=roles.device)
-        scores = score_pairs(roles, trees, forest, cache=cache, settings=settings)
-        for name, total in _sums(scores, settings.beta).items():
+    counts: dict[str, int] = {}
+    size = settings.rows_per_step if settings.couples_rows else len(pairs)
+    for start in range(0, len(pairs), size):
+        rows = pairs[start : start + size]
+        kl = drift(roles, strangers[start : start + size], settings, cache=cache)
+        facts = StepFacts(mean_length(rows), kl)
+        scores = score_step(roles, rows, settings, cache=cache, facts=facts)
+        if settings.names("bco"):
+            facts = replace(facts, shift=threshold([scores], settings))
+            scores = rescore(scores, facts, settings)
+        for name, (total, count) in sums_of(scores, settings).items():
             sums[name] = sums.get(name, 0.0) + float(total)
-    return {f"eval_{name}": total / len(pairs) for name, total in sums.items()}
+            counts[name] = counts.get(name, 0) + count
+    return {f"eval_{name}": total / counts[name] for name, total in sums.items()}
 
 
 def train_dpo(
@@ -85,26 +82,40 @@ def train_dpo(
     cache: ReferenceCache | None = None,
     run: Run | None = None,
 ) -> Result:
-    """Train the policy on preference pairs.
+    """Train the policy on preference pairs, or on labelled responses.
 
     Args:
-        roles: has a trainable `policy` and a `reference`.
-        pairs: trees of two responses, chosen first; `weight` multiplies a pair's loss. The loss of
-            a step is the sum over its pairs divided by their number.
+        roles: has a trainable `policy` and, where a loss compares with it, a `reference`.
+        pairs: trees of two responses, chosen first (or of one, with its label, where every loss
+            looks at single responses); `weight` multiplies a row's loss, `margin` (in
+            rewards) is what the chosen response must lead by. The loss of a step is the sum over
+            its rows divided by their number.
         settings: see `DPOSettings`.
-        eval_pairs: held-out pairs, for `eval_loss` and `eval_rewards/accuracies`.
+        eval_pairs: held-out rows, for `eval_loss` and `eval_rewards/accuracies`.
         cache: reference log-probabilities; give one to several runs, and those that share a
-            reference compute it once.
+            reference compute it once. A reference that moves is looked up in a cache of the run's.
         run: folder, resume, listeners.
 
     Raises:
+        DataError: a row is not what the loss needs.
         GateError: policy and reference were declared equal and are not.
     """
     run = run or Run()
+    for sentence in cautions(settings):
+        log.warning("%s", sentence)
+    check_rows([*pairs, *eval_pairs], settings)
+    num_margins = sum(tree.margin is not None for tree in pairs)
+    if num_margins and not settings.honours_margins:
+        log.warning(
+            "%d rows have a margin, which has no effect: loss_type %s does not ask for a lead in "
+            "rewards", num_margins, settings.loss_type,
+        )  # fmt: skip
+    strangers = strangers_of(pairs, settings)
     # An empty cache is false.
-    if cache is None:
+    if cache is None or settings.moves_reference:
         cache = ReferenceCache(max_tokens=settings.max_tokens_per_microbatch)
-    cache.fill(roles, [*pairs, *eval_pairs])
+    if settings.fixes_reference:
+        cache.fill(roles, [*pairs, *strangers, *eval_pairs])
 
     def evaluate() -> dict[str, float]:
         return evaluate_pairs(roles, eval_pairs, settings, cache=cache)
@@ -112,27 +123,116 @@ def train_dpo(
     with Session(
         "dpo", roles, ("policy",), settings, num_rows=len(pairs), run=run,
         evaluate=evaluate if eval_pairs else None,
+        moving=moving_weights(roles) if settings.moves_reference else None,
     ) as session:  # fmt: skip
-        if roles.equal_at_start and not run.resume:
+        if settings.moves_reference and run.resume:
+            roles["reference"].moved()
+        if settings.needs_reference and roles.equal_at_start and not run.resume:
             _check_start(roles, pairs[: settings.rows_per_step], settings)
         session.rehearse(
             pairs,
-            lambda forest, plan, trees: score_pairs(
+            lambda forest, plan, trees: _rehearsed(
                 roles, trees, forest, cache=cache, settings=settings, plan=plan
-            ).losses.sum(),
+            ),
         )
         for step in session.steps():
             rows = [pairs[i] for i in step.rows]
+            shift = session.standing.extra.get("reward_shift", 0.0)
+            others = [strangers[i] for i in step.rows] if strangers else []
+            if settings.moves_reference:
+                cache.fill(roles, [*rows, *others])
+            kl = drift(roles, others, settings, cache=cache)
+            facts = StepFacts(mean_length(rows), kl, shift)
+            ahead = None
+            if settings.couples_rows:
+                with roles.scoring():
+                    whole = score_step(roles, rows, settings, cache=cache, facts=facts)
+                ahead = slopes(whole, settings)
+                _record(session, whole, settings)
+            seen = []
             for forest, plan, indices in session.microbatches(rows):
                 trees = [rows[i] for i in indices]
                 scores = score_pairs(
-                    roles, trees, forest, cache=cache, settings=settings, plan=plan
+                    roles, trees, forest, cache=cache, settings=settings, facts=facts, plan=plan
                 )
-                session.backward(scores.losses.sum() / len(rows), tokens=len(forest.tokens))
-                for name, total in _sums(scores, settings.beta).items():
-                    session.record(name, total, len(trees))
+                seen.append(scores)
+                if ahead is None:
+                    loss = scores.losses.sum()
+                    _record(session, scores, settings)
+                else:
+                    loss = ahead.carry(scores.numbers, indices)
+                session.backward(loss / len(rows), tokens=len(forest.tokens))
+            if settings.names("kto"):
+                session.record("kl", kl)
+            if settings.names("bco"):
+                session.record("reward_shift", shift)
+                # The policy starts at its reference, where every reward and so the threshold is 0.
+                shift += THRESHOLD_RATE * (threshold(seen, settings) - shift)
+                session.standing.extra["reward_shift"] = shift
             session.update()
+            if settings.moves_reference and step.number % settings.ref_model_sync_steps == 0:
+                mix_reference(roles, alpha=settings.ref_model_mixup_alpha)
+                cache.clear()
     return session.result()
+
+
+def check_rows(rows: Sequence[Tree], settings: DPOSettings) -> None:
+    """Whether every row is what the losses look at.
+
+    Raises:
+        DataError: a row has not the responses or the label that the losses need, or has a weight
+            that they cannot honour; or settings that compare two responses meet single ones.
+    """
+    for tree in rows:
+        place = tree.origin or "a row"
+        count = len(tree.responses)
+        if count != 2 and (settings.wants_pairs or count != 1):
+            raise DataError(
+                f"{place}: {count} responses, where loss_type {settings.loss_type} needs a chosen "
+                "and a rejected one"
+            )
+        if count != len(rows[0].responses):
+            raise DataError(f"{place}: {count} responses, where the first row has another number")
+        if count == 1 and tree.desirable is None:
+            raise DataError(
+                f"{place}: a single response without a label, where loss_type "
+                f"{settings.loss_type} needs to know whether it is desirable"
+            )
+        if count == 1 and (settings.use_weighting or settings.ld_alpha != 1):
+            name = "use_weighting" if settings.use_weighting else "ld_alpha"
+            raise DataError(
+                f"{place}: a single response, but {name} compares the two responses of a pair; "
+                "leave it at its default"
+            )
+        if settings.couples_rows and tree.weight != 1:
+            raise DataError(
+                f"{place}: its weight is {tree.weight}, but loss_type {settings.loss_type} sorts "
+                "the step's pairs, each counted once; leave weights out, or take another loss"
+            )
+
+
+@torch.no_grad()
+def _record(session: Session, scores: PairScores, settings: DPOSettings) -> None:
+    for name, (total, count) in sums_of(scores, settings).items():
+        session.record(name, total, count)
+
+
+def _rehearsed(
+    roles: Roles,
+    trees: Sequence[Tree],
+    forest: Forest,
+    *,
+    cache: ReferenceCache,
+    settings: DPOSettings,
+    plan: Plan,
+) -> Tensor:
+    """The losses of some rows as if they were a step; they need the memory that any loss needs."""
+    if settings.moves_reference:
+        # The step that has these rows will fill them in, on the run's bill.
+        cache = ReferenceCache(max_tokens=settings.max_tokens_per_microbatch)
+        cache.fill(roles, trees)
+    scores = score_pairs(roles, trees, forest, cache=cache, settings=settings, plan=plan)
+    return scores.losses.sum()
 
 
 @torch.no_grad()
@@ -149,21 +249,3 @@ def _check_start(roles: Roles, pairs: Sequence[Tree], settings: DPOSettings) -> 
         dtype=roles.model.dtype,
         what="DPO",
     )
-
-
-@torch.no_grad()
-def _sums(scores: PairScores, beta: float) -> Mapping[str, Tensor]:
-    """Sums over pairs of what the log shows."""
-    chosen = beta * (scores.chosen - scores.reference_chosen)
-    rejected = beta * (scores.rejected - scores.reference_rejected)
-    # A margin of exactly 0 decides nothing and counts half.
-    right = (scores.margins > 0).float() + 0.5 * (scores.margins == 0).float()
-    return {
-        "loss": scores.losses.sum(),
-        "rewards/chosen": chosen.sum(),
-        "rewards/rejected": rejected.sum(),
-        "rewards/margins": (chosen - rejected).sum(),
-        "rewards/accuracies": right.sum(),
-        "logps/chosen": scores.chosen.sum(),
-        "logps/rejected": scores.rejected.sum(),
-    }

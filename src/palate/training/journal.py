@@ -42,6 +42,8 @@ METRICS: dict[str, Metric] = {
     "rewards/accuracies": Metric("share", "up", "pairs with a margin above 0 (a tie counts ½)"),
     "logps/chosen": Metric("nats", "watch", "log-probability of chosen responses (sum of tokens)"),
     "logps/rejected": Metric("nats", "watch", "log-probability of rejected responses"),
+    "kl": Metric("nats", "watch", "KTO's point of reference: log-ratio of mismatched responses"),
+    "reward_shift": Metric("nats", "watch", "BCO's threshold between the labels' rewards"),
     "objective/kl": Metric("nats", "watch", "KL(policy‖reference) a response, estimator k1"),
     "objective/kl_k3": Metric("nats", "watch", "the same, estimator k3 (never negative)"),
     "objective/entropy": Metric("nats", "watch", "−log-probability of sampled responses"),

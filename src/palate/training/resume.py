@@ -1,7 +1,7 @@
 """What a run must not lose when it is killed: into a checkpoint, and back to the last bit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -13,13 +13,18 @@ from palate.training.checkpoint import Checkpoint, settings_difference
 from palate.training.journal import Journal, Window, count_rows, keep_rows
 from palate.training.settings import StageSettings
 
+# Prefixes of a checkpoint's tensors that are not of a trained role.
+OPTIMIZER, RNG, MOVING = "optimizer/", "rng/", "moving/"
 # Settings that do not change what a run computes, only where and how often it tells.
 FREE = frozenset({"output_dir", "save_steps", "save_total_limit", "report_to"})
 
 
 @dataclass
 class Standing:
-    """How far a run is: everything that changes with its steps besides tensors and logs."""
+    """How far a run is: everything that changes with its steps besides tensors and logs.
+
+    `extra` holds numbers that a loop keeps from step to step.
+    """
 
     step: int = 0
     examples: int = 0
@@ -29,6 +34,7 @@ class Standing:
     stale: int = 0
     evaluated: int = 0
     stopped: bool = False
+    extra: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class Carried:
         identity: hashes of model and data, which a resumed run must share.
         roles: the models, of which the `trained` roles are carried.
         trained: names of those roles.
+        moving: tensors that change in training without being trained, by name.
         parameters: what the optimizer updates, by name.
         optimizer: AdamW.
         standing: how far the run is.
@@ -54,6 +61,7 @@ class Carried:
     identity: Mapping[str, str]
     roles: Roles
     trained: tuple[str, ...]
+    moving: Mapping[str, Tensor]
     parameters: Mapping[str, nn.Parameter]
     optimizer: torch.optim.Optimizer
     standing: Standing
@@ -66,10 +74,11 @@ class Carried:
         tensors: dict[str, Tensor] = dict(self.roles.state(self.trained))
         for key, parameter in self.parameters.items():
             for part, value in self.optimizer.state[parameter].items():
-                tensors[f"optimizer/{key}/{part}"] = value
-        tensors["rng/torch"] = torch.get_rng_state()
+                tensors[f"{OPTIMIZER}{key}/{part}"] = value
+        tensors |= {f"{MOVING}{name}": tensor for name, tensor in self.moving.items()}
+        tensors[f"{RNG}torch"] = torch.get_rng_state()
         for index in range(torch.cuda.device_count()):
-            tensors[f"rng/cuda/{index}"] = torch.cuda.get_rng_state(index)
+            tensors[f"{RNG}cuda/{index}"] = torch.cuda.get_rng_state(index)
         state = {
             "stage": self.stage,
             "settings": self.settings.to_mapping(),
@@ -89,18 +98,22 @@ class Carried:
             ModelError: its tensors do not fit the trained roles.
         """
         self._refuse_another_run(saved)
-        own = {k: v for k, v in saved.tensors.items() if not k.startswith(("optimizer/", "rng/"))}
+        others = (OPTIMIZER, RNG, MOVING)
+        own = {k: v for k, v in saved.tensors.items() if not k.startswith(others)}
         self.roles.restore(own, self.trained)
+        with torch.no_grad():
+            for name, tensor in self.moving.items():
+                tensor.copy_(saved.tensors[f"{MOVING}{name}"])
         for key, parameter in self.parameters.items():
-            prefix = f"optimizer/{key}/"
+            prefix = f"{OPTIMIZER}{key}/"
             self.optimizer.state[parameter] = {
                 name.removeprefix(prefix): tensor.clone()
                 for name, tensor in saved.tensors.items()
                 if name.startswith(prefix)
             }
-        torch.set_rng_state(saved.tensors["rng/torch"])
+        torch.set_rng_state(saved.tensors[f"{RNG}torch"])
         for index in range(torch.cuda.device_count()):
-            torch.cuda.set_rng_state(saved.tensors[f"rng/cuda/{index}"], index)
+            torch.cuda.set_rng_state(saved.tensors[f"{RNG}cuda/{index}"], index)
         vars(self.standing).update(saved.state["standing"])
         self.window.restore(saved.state["window"])
         self.journal.rewind(saved.state["rows"])

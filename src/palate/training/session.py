@@ -108,6 +108,7 @@ class Session:
         num_rows: int,
         run: Run,
         evaluate: Callable[[], Mapping[str, float]] | None = None,
+        moving: Mapping[str, Tensor] | None = None,
     ) -> None:
         if settings.eval_steps and evaluate is None:
             raise RecipeError(
@@ -135,9 +136,9 @@ class Session:
         )
         self._carried = Carried(
             stage=stage, settings=settings, identity=dict(run.identity), roles=roles,
-            trained=trained, parameters=self._parameters, optimizer=self._optimizer,
-            standing=self.standing, window=self._window, journal=self.journal,
-            samples=run.folder.samples if run.folder else None,
+            trained=trained, moving=moving or {}, parameters=self._parameters,
+            optimizer=self._optimizer, standing=self.standing, window=self._window,
+            journal=self.journal, samples=run.folder.samples if run.folder else None,
         )  # fmt: skip
         self._current: Step | None = None
         self._signal: int | None = None

@@ -4,71 +4,20 @@ Names are the ones that TRL users know; flags, recipe keys and Python arguments 
 Contradictions are refused where the dataclass is made; derived numbers are properties.
 """
 
-import difflib
-import math
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 from palate.errors import RecipeError
+from palate.training.loss_checks import refuse_contradictions
+from palate.training.loss_types import LOSS_TYPES, loss_names, loss_weights
+from palate.training.recipe_keys import coerced, unknown_setting
 from palate.training.tracker_packages import check_tracker
 
 Schedule = Literal["linear", "cosine", "constant"]
 Settings = TypeVar("Settings", bound="StageSettings")
 Overlong = Literal["refuse", "drop"]
-LossType = Literal["sigmoid", "ipo", "hinge", "robust"]
-
-# What people bring from TRL and transformers, and what it is called (or why it is not) here.
-ELSEWHERE = {
-    "per_device_eval_batch_size": "max_tokens_per_microbatch, in evaluation too",
-    "per_device_batch_size": "per_device_train_batch_size",
-    "batch_size": "per_device_train_batch_size",
-    "lr": "learning_rate",
-    "epochs": "num_train_epochs",
-    "warmup_ratio": "warmup_steps (a number below 1 is a share of all steps)",
-    "eval_strategy": "eval_steps (0: no evaluation)",
-    "save_strategy": "save_steps (0: only at the end)",
-    "logging_strategy": "logging_steps",
-    "truncation_mode": "overlong (nothing is ever cut: rows are refused or dropped)",
-    "max_prompt_length": "max_length (tokens of prompt + response)",
-    "max_completion_length": "max_new_tokens",
-    "response_length": "max_new_tokens",
-    "precompute_ref_log_probs": "nothing: reference log-probabilities are always computed once",
-    "disable_dropout": "lora_dropout (the base's own dropout is always off)",
-    "padding_free": "nothing: there is never padding",
-    "packing": "nothing: rows are always packed without padding",
-    "fp16": "nothing: float16 loses small gradients",
-    "kl_coeff": "kl_coef",
-    "beta_kl": "kl_coef",
-    "ref_model_path": "the reference is the model that training starts from",
-    "remove_unused_columns": "nothing: unused columns are kept and ignored",
-    "bf16": "nothing: the precision is the dtype of the model that is given",
-    "gradient_checkpointing": "max_tokens_per_microbatch (fewer tokens at a time, less memory)",
-    "optim": "nothing: the optimizer is AdamW",
-    "logging_dir": "nothing: metrics go to metrics.jsonl in output_dir",
-    "run_name": "output_dir",
-    "disable_tqdm": "nothing: progress is shown on terminals only",
-    "push_to_hub": "nothing: save_model() writes a folder to upload",
-    "do_train": "nothing: call train()",
-    "do_eval": "nothing: call evaluate()",
-    "evaluation_strategy": "eval_steps (0: no evaluation until the end)",
-    "generate_during_eval": "sample_steps",
-    "num_sample_generations": "sample_steps",
-    "max_seq_length": "max_length",
-    "completion_only_loss": "nothing: the loss counts responses alone",
-    "assistant_only_loss": "nothing: the loss counts responses alone",
-    "dataset_text_field": "nothing: columns are prompt, chosen, rejected, completion, messages …",
-    "dataset_num_proc": "nothing: rows are rendered once, in this process",
-    "dataloader_num_workers": "nothing: rows are rendered once, in this process",
-    "model_init_kwargs": "nothing: load the model with them and give the trainer the model",
-    "rpo_alpha": "nothing: DPO's loss has no SFT term",
-    "num_generations": "num_samples_per_prompt",
-    "total_episodes": "max_steps (rollouts) or num_train_epochs",
-    "local_rollout_forward_batch_size": "max_tokens_per_microbatch",
-    "stop_token": "nothing: responses end at the tokenizer's or chat template's end token",
-    "reward_model_path": "the trainer's reward_model",
-    "sft_model_path": "the trainer's model",
-}
+Divergence = Literal["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"]
 
 
 def setting(default: Any, help_text: str) -> Any:
@@ -188,7 +137,7 @@ class StageSettings:
         for key in values:
             if key not in known:
                 raise RecipeError(unknown_setting(key, known, cls.__name__))
-        return cls(**{f.name: _coerce(f, values[f.name]) for f in fields(cls) if f.name in values})
+        return cls(**{f.name: coerced(f, values[f.name]) for f in fields(cls) if f.name in values})
 
     def to_mapping(self) -> dict[str, Any]:
         """All settings by name, defaults included."""
@@ -226,22 +175,108 @@ class RewardSettings(StageSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class DPOSettings(StageSettings):
-    """Direct preference optimization (Rafailov et al. 2023, arXiv 2305.18290, eq. 7)."""
+    """Direct preference optimization and its family (docs/papers.md: loss, paper, deviations)."""
 
     learning_rate: float = setting(1e-5, "peak step size (full weights want 1e-6 and less)")
     beta: float = setting(0.1, "strength of the tie to the reference: higher stays closer (eq. 7)")
-    loss_type: LossType = setting("sigmoid", "function of the margin: sigmoid, ipo, hinge, robust")
+    loss_type: str = setting(
+        "sigmoid", f"one loss or several, comma separated: {', '.join(LOSS_TYPES)}"
+    )
+    loss_weights: str = setting("1", "weights of several losses, comma separated; 1: all alike")
     label_smoothing: float = setting(0.0, "share of labels taken to be flipped, in [0, 0.5)")
+    f_divergence_type: Divergence = setting(
+        "reverse_kl", "tie to the reference as another f-divergence (losses of a margin)"
+    )
+    f_alpha_divergence_coef: float = setting(0.5, "α of alpha_divergence (1: reverse_kl)")
+    ld_alpha: float = setting(
+        1.0, "weight of tokens beyond the pair's shorter response (LD-DPO); 1: as all others"
+    )
+    use_weighting: bool = setting(
+        False, "weigh pairs by how likely the policy is to say them (WPO)"
+    )
+    discopop_tau: float = setting(0.05, "width of discopop's blend (Lu et al. 2024)")
+    simpo_gamma: float = setting(0.5, "lead in rewards that simpo asks for (TRL)")
+    cpo_alpha: float = setting(1.0, "weight of cpo's negative log-likelihood (Xu et al. 2024)")
+    desirable_weight: float = setting(1.0, "weight of desirable responses in kto and bco")
+    undesirable_weight: float = setting(1.0, "weight of undesirable responses in kto and bco")
+    sync_ref_model: bool = setting(False, "let the reference follow the policy (TR-DPO)")
+    ref_model_mixup_alpha: float = setting(
+        0.6, "share of the policy in a moved reference, in (0, 1] (Gorbatovski et al. 2024)"
+    )
+    ref_model_sync_steps: int = setting(512, "optimizer steps between moves of the reference")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _positive("beta", self.beta)
+        for name in ("beta", "discopop_tau", "desirable_weight", "undesirable_weight",
+                     "ref_model_mixup_alpha", "ref_model_sync_steps"):  # fmt: skip
+            _positive(name, getattr(self, name))
+        for name in ("simpo_gamma", "cpo_alpha"):
+            if not getattr(self, name) >= 0:
+                raise RecipeError(f"{name} is {getattr(self, name)}; it must be 0 or more")
         _smoothing(self.label_smoothing)
-        if self.label_smoothing and self.loss_type in ("ipo", "hinge"):
+        if not 0 <= self.ld_alpha <= 1:
+            raise RecipeError(f"ld_alpha is {self.ld_alpha}; it must lie in [0, 1]")
+        if self.ref_model_mixup_alpha > 1:
             raise RecipeError(
-                f"label_smoothing is {self.label_smoothing}, but the {self.loss_type} loss has no "
-                "noise model; set it to 0, or take loss_type sigmoid or robust"
+                f"ref_model_mixup_alpha is {self.ref_model_mixup_alpha}; it must lie in (0, 1]"
             )
+        refuse_contradictions(self)
+
+    @property
+    def losses(self) -> tuple[tuple[str, float], ...]:
+        """Names of the losses with their weights."""
+        names = loss_names(self.loss_type)
+        return tuple(zip(names, loss_weights(self.loss_weights, names), strict=True))
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether any loss compares with the reference."""
+        return any(LOSS_TYPES[name].reference for name, _ in self.losses)
+
+    @property
+    def couples_rows(self) -> bool:
+        """Whether a loss looks at all rows of a step at once."""
+        return any(LOSS_TYPES[name].rows == "step" for name, _ in self.losses)
+
+    def names(self, loss: str) -> bool:
+        """Whether this loss is one of the run's."""
+        return loss in loss_names(self.loss_type)
+
+    @property
+    def wants_pairs(self) -> bool:
+        """Whether a loss needs a chosen and a rejected response."""
+        return any(LOSS_TYPES[name].rows != "response" for name, _ in self.losses)
+
+    @property
+    def honours_margins(self) -> bool:
+        """Whether a loss asks for the lead that a row's margin states."""
+        return any(LOSS_TYPES[name].margins for name, _ in self.losses)
+
+    @property
+    def fixes_reference(self) -> bool:
+        """Whether there is a reference and it stays what the run started with."""
+        return self.needs_reference and not self.sync_ref_model
+
+    @property
+    def moves_reference(self) -> bool:
+        """Whether there is a reference and it follows the policy."""
+        return self.sync_ref_model and self.needs_reference
+
+    @property
+    def rewards_per_token(self) -> bool:
+        """Whether logged rewards are means over tokens, as in losses that never see sums."""
+        return not self.needs_reference and any(
+            LOSS_TYPES[name].tokens == "mean" for name, _ in self.losses
+        )
+
+    def uses(self, name: str) -> bool:
+        """Whether a loss of the run reads this setting of the family."""
+        return any(name in LOSS_TYPES[loss].uses for loss, _ in self.losses)
+
+    def changed(self, name: str) -> bool:
+        """Whether a setting has another value than its default."""
+        defaults = {f.name: f.default for f in fields(self)}
+        return bool(getattr(self, name) != defaults[name])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,35 +346,3 @@ def choices(settings: type[StageSettings]) -> dict[str, tuple[str, ...]]:
         for f in fields(settings)
         if getattr(f.type, "__origin__", None) is Literal
     }
-
-
-def unknown_setting(key: str, known: set[str], where: str) -> str:
-    """The sentence for a key that does not exist: it names the nearest one that does."""
-    if key in ELSEWHERE and key not in known:
-        return f"{where} has no setting {key!r}; here it is {ELSEWHERE[key]}"
-    near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(known))}"
-    return f"{where} has no setting {key!r}; {hint}"
-
-
-def _coerce(of: "Field[Any]", value: Any) -> Any:
-    """A recipe's value as the field's type; YAML reads 1e-5 as a string."""
-    wanted = of.type
-    assert of.default is not MISSING
-    if wanted is bool:
-        if not isinstance(value, bool):
-            raise RecipeError(f"{of.name} is {value!r}; it must be true or false")
-        return value
-    if wanted in (int, float):
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise RecipeError(f"{of.name} is {value!r}; it must be a number") from None
-        if not math.isfinite(number):
-            raise RecipeError(f"{of.name} is {value!r}; it must be a finite number")
-        if isinstance(value, bool) or (wanted is int and number != int(number)):
-            raise RecipeError(f"{of.name} is {value!r}; it must be a whole number")
-        return int(number) if wanted is int else number
-    if not isinstance(value, str):
-        raise RecipeError(f"{of.name} is {value!r}; it must be a word")
-    return value

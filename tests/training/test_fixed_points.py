@@ -1,0 +1,209 @@
+"""Every loss of the DPO family reaches the fixed point of its OWN population objective.
+
+The world is that of `test_known_optimum.py`; the fixed points are computed in `fixed_points.py`
+by other code. Where a loss's fixed point lies beside π* is printed: only sigmoid, and robust on
+labels that are noisy as it expects, are to reach π* itself.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import linprog
+from tests.training.fixed_points import balanced, formulas, minimum
+from tests.training.test_known_optimum import (
+    PROMPTS,
+    STRINGS,
+    World,
+    every_ordered_pair,
+    make_world,
+)
+from torch import Tensor
+
+from palate.data.trees import Tree
+from palate.training.dpo import train_dpo
+from palate.training.settings import DPOSettings
+
+NOISE = 0.1
+LENGTHS = torch.tensor([float(len(string.tokens)) for string in STRINGS], dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One loss: its settings, its formula in `fixed_points.py`, and how long it is trained."""
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    beta: float = 2.0
+    steps: int = 150
+    learning_rate: float = 3e-3
+    noise: float = 0.0
+
+    def __str__(self) -> str:
+        return self.name
+
+
+CASES = (
+    Case("sigmoid"),
+    Case("smoothed", {"loss_type": "sigmoid", "label_smoothing": NOISE}),
+    Case("robust", {"label_smoothing": NOISE}, noise=NOISE),
+    Case("exo_pair", {"label_smoothing": NOISE}),
+    Case("hinge", steps=400),
+    Case("ipo", beta=0.5, learning_rate=1e-2),
+    Case("sigmoid_norm"),
+    Case("discopop", {"discopop_tau": 1.0}),
+    Case("nca_pair"),
+    Case("bco_pair"),
+    Case("sppo_hard", beta=0.5, learning_rate=1e-2),
+    Case("apo_zero", beta=0.5, learning_rate=1e-2),
+    Case("apo_down+sft", {"loss_type": "apo_down,sft", "loss_weights": "1,2"}),
+    Case("sft"),
+    Case("sigmoid+sft", {"loss_type": "sigmoid,sft", "loss_weights": "1,0.5"}),
+    Case("cpo"),
+    Case("simpo"),
+    Case("orpo"),
+    Case("forward_kl", {"loss_type": "sigmoid", "f_divergence_type": "forward_kl"}, steps=400),
+    Case(
+        "js_divergence", {"loss_type": "sigmoid", "f_divergence_type": "js_divergence"}, steps=400
+    ),
+    Case("alpha_divergence", {"loss_type": "sigmoid", "f_divergence_type": "alpha_divergence"}),
+    Case("weighted", {"loss_type": "sigmoid", "use_weighting": True}),
+    Case("ld_alpha", {"loss_type": "sigmoid", "ld_alpha": 0.3}),
+    Case("kto", beta=0.5, learning_rate=1e-2),
+    Case("apo_zero_unpaired", beta=0.5, learning_rate=1e-2),
+    Case("bco"),
+)
+QUICK = Case("ipo", beta=0.5, steps=60, learning_rate=1e-2)
+# The first token of each string, by which tails are conditioned.
+FAMILIES = torch.tensor([string.tokens[0] for string in STRINGS])
+
+
+def pair_weights(world: World, noise: float) -> Tensor:
+    """How often each ordered pair comes up: [prompt, chosen, rejected], 0 on the diagonal."""
+    rewards = world.rewards.double()
+    weights = torch.sigmoid(rewards[:, :, None] - rewards[:, None, :])
+    weights = (1 - noise) * weights + noise * (1 - weights)
+    return weights * (1 - torch.eye(len(STRINGS), dtype=torch.float64))
+
+
+def fixed_point(world: World, case: Case) -> Tensor:
+    """Probabilities [prompt, string] that the case's loss is least at; checked for uniqueness."""
+    reference, weights = world.logprobs("reference"), pair_weights(world, case.noise)
+    if case.name == "hinge":
+        rows = [hinge_point(reference[row], weights[row], case.beta) for row in range(len(PROMPTS))]
+        return torch.stack(rows)
+    if case.name in ("kto", "bco"):
+        measure = strangers_ratio if case.name == "kto" else midpoint
+        return balanced(
+            lambda number: minima(world, case, number),
+            lambda found: measure(found - reference, weights, case.beta),
+        ).exp()
+    return minima(world, case).exp()
+
+
+def minima(world: World, case: Case, number: float = 0.0) -> Tensor:
+    """Log-probabilities [prompt, string] of the minimum, the same from two starts."""
+    reference, weights = world.logprobs("reference"), pair_weights(world, case.noise)
+    formula = formulas(case.beta, number)[case.name]
+    found = []
+    for row in range(len(PROMPTS)):
+        here, there = (
+            minimum(formula, reference[row], LENGTHS, weights[row], start=start, families=FAMILIES)
+            for start in (reference[row], torch.zeros(len(STRINGS), dtype=torch.float64))
+        )
+        assert variation(here.exp(), there.exp()) < 1e-4, "the loss has more than one minimum"
+        found.append(here)
+    return torch.stack(found)
+
+
+def strangers_ratio(log_ratio: Tensor, weights: Tensor, beta: float) -> float:
+    """KTO's point of reference: each prompt with the strings of the row half the data away."""
+    n = len(STRINGS)
+    rows = [(p, i, j) for p in range(len(PROMPTS)) for i in range(n) for j in range(n) if i != j]
+    total = 0.0
+    for place, (prompt, i, j) in enumerate(rows):
+        _, one, two = rows[(place + len(rows) // 2) % len(rows)]
+        mean = (log_ratio[prompt, one] + log_ratio[prompt, two]) / 2
+        total += float(weights[prompt, i, j] * mean)
+    return max(0.0, total / float(weights.sum()))
+
+
+def midpoint(log_ratio: Tensor, weights: Tensor, beta: float) -> float:
+    """BCO's threshold: midway between the labels' mean rewards."""
+    chosen = (weights.sum(2) * log_ratio).sum() / weights.sum()
+    rejected = (weights.sum(1) * log_ratio).sum() / weights.sum()
+    return beta * float(chosen + rejected) / 2
+
+
+def hinge_point(reference: Tensor, weights: Tensor, beta: float) -> Tensor:
+    """The hinge loss is piecewise linear in log-ratios: a linear program, solved as one."""
+    n = len(reference)
+    pairs = [(i, j) for i in range(n) for j in range(n) if i != j]
+    cost = np.concatenate([np.zeros(n), [float(weights[i, j]) for i, j in pairs]])
+    # slack ≥ 1 − β(u_i − u_j), slack ≥ 0
+    rows = np.zeros((len(pairs), n + len(pairs)))
+    for place, (i, j) in enumerate(pairs):
+        rows[place, [i, j, n + place]] = [-beta, beta, -1.0]
+    # Log-ratios are free up to a constant, so that the first may be 0.
+    bounds = [(0.0, 0.0), *[(-np.inf, np.inf)] * (n - 1), *[(0.0, np.inf)] * len(pairs)]
+    solved = linprog(cost, A_ub=rows, b_ub=-np.ones(len(pairs)), bounds=bounds)
+    assert solved.x is not None
+    return (reference + torch.from_numpy(solved.x[:n])).softmax(0)
+
+
+def variation(one: Tensor, two: Tensor) -> float:
+    """The largest total-variation distance over prompts."""
+    return float(0.5 * (one - two).abs().sum(-1).max())
+
+
+def noisy_pairs(world: World, noise: float) -> list[Tree]:
+    """Exhaustive pairs, of which a share of labels is flipped."""
+    return [
+        Tree(
+            tree.prompt,
+            tree.responses,
+            weight=(1 - noise) * tree.weight + noise * (1 - tree.weight),
+        )
+        for tree in every_ordered_pair(world)
+    ]
+
+
+def distances(case: Case) -> tuple[float, float, float]:
+    """Trained policy to its fixed point, fixed point to π*, and the start to the fixed point."""
+    world = make_world()
+    target = fixed_point(world, case)
+    pairs = noisy_pairs(world, case.noise)
+    settings = DPOSettings(
+        **{"loss_type": case.name, **case.settings}, beta=case.beta,
+        learning_rate=case.learning_rate,
+        per_device_train_batch_size=len(pairs), max_steps=case.steps, lr_scheduler_type="cosine",
+        use_peft=False, max_tokens_per_microbatch=100_000, max_grad_norm=0.0,
+    )  # fmt: skip
+    start = variation(world.logprobs("policy").exp(), target)
+    train_dpo(world.roles, pairs, settings)
+    return (
+        variation(world.logprobs("policy").exp(), target),
+        variation(target, world.optimum(case.beta)),
+        start,
+    )
+
+
+def test_a_loss_reaches_its_own_fixed_point_small() -> None:
+    reached, elsewhere, start = distances(QUICK)
+    assert start > 0.1
+    assert elsewhere > 0.1
+    assert reached < 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_loss_reaches_its_own_fixed_point(case: Case) -> None:
+    reached, elsewhere, start = distances(case)
+    print(
+        f"{case.name} β = {case.beta}: total variation to its fixed point {reached:.4f} "
+        f"(start {start:.2f}); fixed point to π* {elsewhere:.4f}"
+    )
+    assert start > 0.1
+    assert reached < 0.02
