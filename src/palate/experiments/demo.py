@@ -301,13 +301,16 @@ def _pipeline(sft: Outcome, first: Trained) -> list[dict[str, Any]]:
 
 
 def curve(outcome: Outcome) -> list[dict[str, Any]]:
-    """Evaluations of a PPO run: proxy, gold and KL by step."""
+    """Evaluations of a PPO run: proxy, gold and KL by step.
+
+    KL is the estimate k1: far from the reference k3 hangs on a few samples.
+    """
     return [
         {
             "step": int(row["step"]),
             "gold": row.get("eval_objective/gold"),
             "proxy": row["eval_objective/scores"],
-            "kl": row["eval_objective/kl_k3"],
+            "kl": row["eval_objective/kl"],
         }
         for row in outcome.result.history
         if "eval_objective/scores" in row
