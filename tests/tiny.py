@@ -36,12 +36,15 @@ def _built(kind: type[Any], config: Any, seed: int) -> PreTrainedModel:
     return model.eval()
 
 
-def llama(*, seed: int = 0, vocab: int = VOCAB, spread: float = 0.15) -> PreTrainedModel:
-    """Rotary positions, four heads that share two key heads, an untied output head."""
+def llama(
+    *, seed: int = 0, vocab: int = VOCAB, spread: float = 0.15, tied: bool = False
+) -> PreTrainedModel:
+    """Rotary positions, four heads that share two key heads, an untied output head (or `tied`)."""
     config = LlamaConfig(
         vocab_size=vocab, hidden_size=WIDTH, intermediate_size=48, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128,
         initializer_range=spread, pad_token_id=PAD, bos_token_id=BOS, eos_token_id=EOS,
+        tie_word_embeddings=tied,
     )  # fmt: skip
     return _built(LlamaForCausalLM, config, seed)
 

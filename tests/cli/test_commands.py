@@ -392,12 +392,19 @@ def test_without_model_and_data_ppo_trains_what_it_needs_on_the_embedded_world(
     few = replace(embedded.FULL, demonstrations=32, pairs=16, eval_pairs=4)
     small = partial(embedded.world_stage_inputs, sizes=few)
     monkeypatch.setattr("palate.experiments.embedded.world_stage_inputs", small)
+    monkeypatch.setattr("palate.cli.held_out.NUM_WORLD_PAIRS", 24)
     run = tmp_path / "run"
     (run / "world-seed-0" / "sft").mkdir(parents=True)  # as a killed run leaves it
     command = [
         "ppo", "--output-dir", run, "--max-steps", 1, "--per-device-train-batch-size", 4,
         "--max-new-tokens", 8, "--num-sample-prompts", 1, "--json",
     ]  # fmt: skip
+    refused = palate(*command)
+    assert (
+        refused.code == 4
+    )  # a reward model of sixteen pairs, checked on the world's held-out ones
+    assert "the reward model is not fit to be optimized against" in refused.err
+    command += ["--reward-gate", "warn"]
     said = palate(*command)
     assert said.code == 0, said.err
     assert "embedded world" in said.err

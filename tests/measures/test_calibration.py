@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palate.errors import DataError
-from palate.measures.calibration import measure_calibration
+from palate.measures.calibration import fit_temperature, measure_calibration
 
 
 def test_by_hand() -> None:
@@ -70,3 +70,42 @@ def test_refusals() -> None:
         measure_calibration([])
     with pytest.raises(DataError, match="nan is not finite"):
         measure_calibration([0.0, math.nan])
+
+
+def test_noise_is_the_error_that_a_perfect_model_shows_on_few_pairs() -> None:
+    generator = np.random.default_rng(0)
+    errors, noises = [], []
+    for _ in range(300):
+        truth = np.abs(generator.normal(scale=2.0, size=60))
+        agrees = generator.random(60) < 1 / (1 + np.exp(-truth))
+        found = measure_calibration(np.where(agrees, truth, -truth))
+        errors.append(found.expected_calibration_error)
+        noises.append(found.noise)
+    assert np.mean(noises) == pytest.approx(np.mean(errors), rel=0.1)
+
+
+@pytest.mark.parametrize("factor", [0.25, 1.0, 4.0])
+def test_the_temperature_undoes_a_factor(factor: float) -> None:
+    generator = np.random.default_rng(1)
+    truth = np.abs(generator.normal(scale=2.0, size=20_000))
+    agrees = generator.random(20_000) < 1 / (1 + np.exp(-truth))
+    margins = factor * np.where(agrees, truth, -truth)
+    temperature = fit_temperature(margins)
+    assert temperature is not None
+    assert temperature == pytest.approx(factor, rel=0.05)
+    # A slow search finds no better one.
+    tried = [measure_calibration(margins / t).log_loss for t in np.geomspace(0.1, 10, 200)]
+    assert measure_calibration(margins / temperature).log_loss <= min(tried) + 1e-12
+
+
+def test_the_temperature_by_hand() -> None:
+    # Three of four right at margin 1: σ(1 / T) = 3/4, so 1 / T = ln 3.
+    assert fit_temperature([1, 1, 1, -1]) == pytest.approx(1 / math.log(3))
+
+
+def test_no_temperature_where_none_is_best() -> None:
+    assert fit_temperature([1.0, 2.0]) is None  # no pair is wrong: the colder the better
+    assert fit_temperature([1.0, -1.0]) is None  # a coin: the hotter the better
+    assert fit_temperature([0.0, 0.0]) is None
+    with pytest.raises(DataError, match="empty"):
+        fit_temperature([])

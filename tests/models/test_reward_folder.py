@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from tests import tiny
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from palate.data.trees import plant
 from palate.errors import ModelError
-from palate.models.reward_folder import RewardScale
+from palate.models.reward_folder import HEADS_FILE, RewardScale
 from palate.models.roles import Roles
-from palate.models.scoring import hidden_rows, raw_rewards_from, rewards
+from palate.models.scoring import head_rewards, hidden_rows, raw_rewards_from, rewards
 
 TREES = tiny.trees(4)
 FOREST = plant(TREES)
@@ -154,3 +155,65 @@ def test_where_there_is_no_stock_class_palate_reads_its_own_folder(
     fresh = Roles(tiny.llama(), tiny.tokenizer())
     fresh.load_reward(tmp_path / "reward")
     assert torch.equal(rewards(fresh, FOREST), rewards(roles, FOREST))
+
+
+def _ensemble(*, peft: bool) -> Roles:
+    roles = Roles(tiny.llama(), tiny.tokenizer())
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        roles.add_reward(tiny.lora() if peft else None, num_heads=3)
+    tiny.nudge(roles, "reward", by=0.1 if peft else 0.02)
+    roles["reward"].scale = RewardScale(mean=0.25, spread=2.0)
+    return roles
+
+
+@pytest.mark.parametrize("peft", [True, False], ids=["lora", "full"])
+def test_an_ensemble_comes_back_whole_and_its_mean_is_the_reward(
+    peft: bool, tmp_path: Path
+) -> None:
+    roles = _ensemble(peft=peft)
+    by_head = head_rewards(roles, FOREST)
+    assert by_head.shape == (len(TREES) * 2, 3)
+    assert float(by_head.std(1).min()) > 1e-3  # heads that differ
+    torch.testing.assert_close(rewards(roles, FOREST), by_head.mean(1), rtol=0, atol=1e-7)
+    torch.testing.assert_close(rewards(roles, FOREST), (_raw(roles) - 0.25) / 2.0)
+    roles.save("reward", tmp_path / "reward")
+    fresh = Roles(tiny.llama(), tiny.tokenizer())
+    fresh.load_reward(tmp_path / "reward")
+    assert torch.equal(head_rewards(fresh, FOREST), by_head)
+    assert fresh["reward"].scale == RewardScale(mean=0.25, spread=2.0)
+
+
+def test_stock_libraries_get_the_mean_of_an_ensemble(tmp_path: Path) -> None:
+    roles = _ensemble(peft=False)
+    roles.save("reward", tmp_path / "reward")
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "reward").eval()
+    torch.testing.assert_close(_stock_scores(model), _raw(roles), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("peft", [True, False], ids=["lora", "full"])
+def test_an_ensemble_with_a_lost_head_is_refused(peft: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "reward"
+    _ensemble(peft=peft).save("reward", folder)
+    heads = load_file(folder / HEADS_FILE)
+
+    def refusal() -> str:
+        with pytest.raises(ModelError) as refused:
+            Roles(tiny.llama(), tiny.tokenizer()).load_reward(folder)
+        return str(refused.value)
+
+    save_file({k: v for k, v in heads.items() if "1" not in k}, folder / HEADS_FILE)
+    assert "should hold 3 heads and differs in heads.1.weight" in refusal()
+    save_file(heads | {"heads.1.weight": heads["heads.0.weight"].clone()}, folder / HEADS_FILE)
+    assert "the mean of its heads is not the folder's score.weight" in refusal()
+    (folder / HEADS_FILE).unlink()
+    assert "an ensemble of 3 heads, which would be lost" in refusal()
+
+
+def test_one_head_over_an_ensembles_folder_leaves_none_of_its_heads(tmp_path: Path) -> None:
+    _ensemble(peft=True).save("reward", tmp_path / "reward")
+    single = _trained("llama", peft=True)
+    single.save("reward", tmp_path / "reward")
+    fresh = Roles(tiny.llama(), tiny.tokenizer())
+    fresh.load_reward(tmp_path / "reward")
+    assert torch.equal(rewards(fresh, FOREST), rewards(single, FOREST))

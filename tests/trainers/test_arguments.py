@@ -36,9 +36,10 @@ from palate.trainers.inputs import policy_of, take_model, take_settings
     ],
 )
 def test_unknown_arguments_name_the_nearest(argument: str, hint: str) -> None:
+    given: dict[str, Any] = {argument: None}
     for trainer in (DPOTrainer, RewardTrainer, SFTTrainer, PPOTrainer):
         with pytest.raises(RecipeError, match=f"{trainer.__name__} takes no '{argument}'") as found:
-            trainer(model="x", **{argument: None})
+            trainer(model="x", **given)
         assert hint in str(found.value)
 
 

@@ -1,5 +1,6 @@
 """SFT, reward model and PPO through their trainers."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from tests.trainers.scripts import BAD, GOOD, logits_of, losses, pairs, saved_ba
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from palate import PPOConfig, PPOTrainer, RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
+from palate.errors import GateError
 from palate.experiments.passport import RewardBill, read_passport
+from palate.experiments.reward_gate import reward_hash
+from palate.models.roles import Roles
 
 
 def test_sft_trainer_reads_all_three_shapes(tmp_path: Path) -> None:
@@ -113,6 +117,30 @@ def test_reward_model_then_ppo_against_it(tmp_path: Path) -> None:
     assert passport.cost is not None
     assert bill.cost is not None
     assert passport.road_cost == bill.cost.plus(passport.cost)
+
+
+def test_ppo_refuses_a_reward_model_that_was_checked_and_is_not_fit(tmp_path: Path) -> None:
+    base = saved_base(tmp_path / "base")
+    roles = Roles(AutoModelForCausalLM.from_pretrained(base), tiny.tokenizer())
+    roles.add_reward(tiny.lora())
+    folder = tmp_path / "reward"
+    roles.save("reward", folder)
+    report = {"weights": reward_hash(folder), "passed": False, "verdict": "not fit: length"}
+    (folder / "gate.json").write_text(json.dumps(report), encoding="utf-8")
+
+    def trainer(**given: Any) -> PPOTrainer:
+        return PPOTrainer(
+            model=AutoModelForCausalLM.from_pretrained(base),
+            reward_model=folder,
+            args=PPOConfig(output_dir=str(tmp_path / "ppo")),
+            train_dataset=[{"prompt": "w3 w4"}],
+            peft_config=tiny.lora(),
+            **given,
+        )
+
+    with pytest.raises(GateError, match="not fit: length"):
+        trainer()
+    trainer(reward_gate="warn")
 
 
 def test_ppo_trains_all_weights_against_functions(tmp_path: Path) -> None:

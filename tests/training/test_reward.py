@@ -8,8 +8,9 @@ import torch
 from tests import tiny
 
 from palate.data.trees import Response, Tree, plant
+from palate.errors import RecipeError
 from palate.models.roles import Roles
-from palate.models.scoring import hidden_rows, raw_rewards_from
+from palate.models.scoring import head_rewards, hidden_rows, raw_rewards_from
 from palate.training.reward import measure_scale, train_reward
 from palate.training.settings import RewardSettings
 
@@ -110,3 +111,51 @@ def test_pairs_are_learned() -> None:
     result = train_reward(roles, PAIRS, settings, end_tokens=(2,), eval_pairs=PAIRS)
     assert result.metrics["eval_accuracy"] == 1.0
     assert result.metrics["eval_loss"] < 0.2
+
+
+def _ensemble(num_heads: int) -> Roles:
+    roles = Roles(tiny.llama(), tiny.tokenizer())
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        roles.add_reward(tiny.lora(), num_heads=num_heads)
+    tiny.nudge(roles, "reward", by=0.2)
+    return roles
+
+
+def test_the_loss_of_an_ensemble_is_the_mean_of_its_heads_losses() -> None:
+    roles = _ensemble(3)
+    with torch.no_grad():
+        by_head = head_rewards(roles, plant(PAIRS)).view(5, 2, 3)
+    settings = RewardSettings(**ONE_STEP, center_rewards_coefficient=0.01, num_heads=3)
+    metrics = train_reward(roles, PAIRS, settings, end_tokens=(2,)).metrics
+    each = [
+        _loss(float(chosen - rejected)) + 0.01 * float(chosen + rejected) ** 2
+        for pair in by_head
+        for chosen, rejected in pair.T
+    ]
+    assert metrics["loss"] == pytest.approx(sum(each) / 15, abs=1e-5)
+    margins = by_head.mean(2)[:, 0] - by_head.mean(2)[:, 1]
+    assert metrics["rewards/margins"] == pytest.approx(float(margins.mean()), abs=1e-5)
+    assert metrics["accuracy"] == pytest.approx(float((margins > 0).float().mean()))
+
+
+def test_heads_that_start_apart_are_trained_apart_and_agree_where_pairs_speak() -> None:
+    roles = _ensemble(3)
+    head = roles["reward"].head
+    assert head is not None
+    before = head.weight.detach().clone()
+    settings = RewardSettings(
+        per_device_train_batch_size=5, max_steps=15, learning_rate=2e-2, warmup_steps=0,
+        num_scale_samples=2, max_new_tokens=2, num_heads=3,
+    )  # fmt: skip
+    train_reward(roles, PAIRS, settings, end_tokens=(2,))
+    assert bool((head.weight != before).any(1).all())
+    with torch.no_grad():
+        by_head = head_rewards(roles, plant(PAIRS)).view(5, 2, 3)
+    assert bool((by_head[:, 0] > by_head[:, 1]).all())
+    assert float(by_head.std(2).min()) > 0
+
+
+def test_a_number_of_heads_below_one_is_refused() -> None:
+    with pytest.raises(RecipeError, match="num_heads is 0"):
+        RewardSettings(num_heads=0)

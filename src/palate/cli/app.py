@@ -14,7 +14,20 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from palate.cli import check, compare, demo, dpo, env, ppo, reward, sample, score, sft
+from palate.cli import (
+    check,
+    check_reward,
+    compare,
+    demo,
+    dpo,
+    env,
+    export,
+    ppo,
+    reward,
+    sample,
+    score,
+    sft,
+)
 from palate.errors import Interrupted, PalateError
 from palate.training.recipe_keys import ELSEWHERE
 
@@ -40,11 +53,13 @@ app.command("demo", help=demo.HELP)(demo.demo)
 app.command("check", help=check.HELP)(check.check)
 app.command("sft", help=sft.HELP)(sft.sft)
 app.command("reward", help=reward.HELP)(reward.reward)
+app.command("check-reward", help=check_reward.HELP)(check_reward.check_reward)
 app.command("dpo", help=dpo.HELP)(dpo.dpo)
 app.command("ppo", help=ppo.HELP)(ppo.ppo)
 app.command("compare", help=compare.HELP)(compare.compare)
 app.command("sample", help=sample.HELP)(sample.sample)
 app.command("score", help=score.HELP)(score.score)
+app.command("export", help=export.HELP)(export.export)
 app.command("env", help=env.HELP)(env.env)
 
 

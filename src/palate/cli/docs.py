@@ -30,7 +30,10 @@ EXIT_CODES = {
     "1": "a defect of Palate: one line; `--debug` shows the traceback",
     "2": "bad usage, recipe, data or model",
     "3": "a loss, gradient or reward is not finite; stopped before the update",
-    "4": "a check refused to go on (step-0 identity broken, no gradient)",
+    "4": (
+        "a check refused to go on (step-0 identity broken, no gradient, reward model not fit, "
+        "export not as trained)"
+    ),
     "130, 143": "interrupted; a checkpoint was saved where training had begun",
 }
 

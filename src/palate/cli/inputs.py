@@ -14,6 +14,7 @@ from palate.errors import ModelError, UsageError
 from palate.experiments.entries import TOLD, Entry
 
 if TYPE_CHECKING:
+    from palate.experiments.reward_gate import GateRule
     from palate.models.load import Loaded
 
 Reader = Callable[..., Reading[Any]]
@@ -21,12 +22,21 @@ Reader = Callable[..., Reading[Any]]
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a stage trains from and on; records are of the stage's kind."""
+    """What a stage trains from and on; records are of the stage's kind.
+
+    Attributes:
+        loaded: the model that training starts from.
+        train: records to train on.
+        eval: held-out records.
+        reward: reward model folder, for PPO.
+        gate: what PPO does about the reward model's gate.
+    """
 
     loaded: "Loaded"
     train: list[Any]
     eval: list[Any]
     reward: Path | None = None
+    gate: "GateRule | None" = None
 
 
 def read_rows(

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 HELP = """Train a policy against a reward model (PPO with a KL penalty).
 
 Rows: {"prompt"}, or pairs, whose prompts are taken. The model to start from is the reference too;
-the reward model must have started from it as well. Without --model and --data it runs on the
+the reward model must have started from it as well, and is refused (exit code 4) where it is not
+fit to be optimized against: see palate check-reward. Without --model and --data it runs on the
 embedded world."""
 
 
@@ -23,8 +24,8 @@ def _run(settings: PPOSettings, inputs: Inputs, frame: "Frame") -> "Outcome":
 
     assert inputs.reward is not None
     return run_ppo(
-        settings, inputs.loaded, inputs.train, reward=inputs.reward, eval_prompts=inputs.eval,
-        frame=frame,
+        settings, inputs.loaded, inputs.train, reward=inputs.reward, gate=inputs.gate,
+        eval_prompts=inputs.eval, frame=frame,
     )  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from palate.errors import UsageError
 HELP = """Score pairs: rewards of both responses, and how often the chosen one is higher.
 
 A reward model gives its rewards as PPO sees them; any other model the rewards that it implies,
-beta·log(policy / reference), in nats. Beta and reference are taken from the run folder around the
+beta·log(policy / reference), in nats. An ensemble gives the mean of its heads and, as uncertainty,
+their standard deviation. Beta and reference are taken from the run folder around the
 model where there is one."""
 
 
@@ -55,6 +56,8 @@ def score(
 
     print(f"{summary['pairs']} pairs scored, {summary['dropped_overlong']} too long")
     for name in ("rewards/chosen", "rewards/rejected", "rewards/margins"):
-        print(f"  {name:<18} {summary[name]:.4g}")
+        print(f"  {name:<20} {summary[name]:.4g}")
+    if summary["rewards/uncertainty"] is not None:
+        print(f"  {'rewards/uncertainty':<20} {summary['rewards/uncertainty']:.4g}")
     for name in ("accuracy", "longest_wins"):
-        print(f"  {name:<18} {measured(summary[name], percent=True)}")
+        print(f"  {name:<20} {measured(summary[name], percent=True)}")

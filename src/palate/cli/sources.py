@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from palate.errors import RecipeError
 from palate.training.settings import setting
@@ -34,7 +34,11 @@ class Sources:
     def to_mapping(self) -> dict[str, Any]:
         """All of them by name; paths absolute, so that a recipe works from anywhere."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {k: _absolute(v) if isinstance(v, str) else v for k, v in values.items()}
+        words = {f.name for f in fields(self) if get_origin(f.type) is Literal}
+        return {
+            k: _absolute(v) if isinstance(v, str) and k not in words else v
+            for k, v in values.items()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,12 @@ class PPOSources(Sources):
     """PPO needs a reward model."""
 
     reward: str | None = setting(None, "reward model folder (palate reward writes one)")
+    reward_gate: Literal["require", "warn", "off"] = setting(
+        "require", "a reward model that fails its gate: refuse it, say so and go on, do not look"
+    )
+    gate_data: str | None = setting(
+        None, "held-out pairs to check a reward model on that was never checked"
+    )
 
 
 Kind = TypeVar("Kind", bound=Sources)
@@ -70,6 +80,8 @@ def _typed(name: str, wanted: Any, value: Any) -> Any:
     elif wanted is float:
         fits, word = isinstance(value, int | float) and not isinstance(value, bool), "a number"
         fits = fits and math.isfinite(value)
+    elif get_origin(wanted) is Literal:
+        fits, word = value in get_args(wanted), f"one of {', '.join(get_args(wanted))}"
     else:
         fits, word = value is None or (isinstance(value, str) and bool(value.strip())), "a path"
     if not fits:

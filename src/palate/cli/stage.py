@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from palate.cli.folder import forget_unfinished, not_resumable, nothing_half_written
+from palate.cli.held_out import gate_rule, world_pairs
 from palate.cli.inputs import Inputs, Reader, load_model, model_folder, read_rows
 from palate.cli.options import RUN_SWITCHES, Command, kebab, with_options
 from palate.cli.output import only_json, print_json, say
@@ -126,13 +127,17 @@ def _find_inputs(stage: Stage, sources: Sources, settings: StageSettings, folder
         forget_unfinished(world)
         with not_resumable("the embedded world was prepared"):
             found = world_stage_inputs(stage.name, world, seed=settings.seed)
-        return Inputs(found.loaded, [*found.train], [*found.eval], reward or found.reward)
+        gate = None
+        if isinstance(sources, PPOSources):
+            gate = gate_rule(sources, reward, world=world_pairs(world / "sft", settings.seed))
+        return Inputs(found.loaded, [*found.train], [*found.eval], reward or found.reward, gate)
     read = stage.read
     if isinstance(sources, SFTSources) and sources.use_chosen:
         read = partial(read, use_chosen=True)
     train, held_out = read_rows(sources, read, rejects_folder=folder)
     assert sources.model is not None
-    return Inputs(load_model(sources.model), train, held_out, reward)
+    gate = gate_rule(sources, reward) if isinstance(sources, PPOSources) else None
+    return Inputs(load_model(sources.model), train, held_out, reward, gate)
 
 
 def _run(

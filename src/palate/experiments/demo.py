@@ -29,6 +29,7 @@ from palate.experiments.embedded import (
     train_world_sft,
     world_settings,
 )
+from palate.experiments.reward_gate import GateRule
 from palate.experiments.reward_quality import reward_card
 from palate.experiments.run import Outcome, fill_reference, run_dpo, run_ppo, run_reward
 from palate.experiments.world import MAX_RESPONSE_TOKENS, world_prompts
@@ -190,15 +191,26 @@ def _train(
     for kl_coef in KL_COEFS:
         ppo[kl_coef] = train_world_ppo(
             sft, reward.model_dir, sizes, kl_coef=kl_coef, seed=seed,
-            output_dir=place(f"ppo-kl-{kl_coef:g}"),
+            output_dir=place(f"ppo-kl-{kl_coef:g}"), held_out=held_out,
         )  # fmt: skip
     return Trained(dpo, reward, ppo)
 
 
 def train_world_ppo(
-    sft: Path, reward: Path, sizes: Sizes, *, kl_coef: float, seed: int, output_dir: str
+    sft: Path,
+    reward: Path,
+    sizes: Sizes,
+    *,
+    kl_coef: float,
+    seed: int,
+    output_dir: str,
+    held_out: Sequence[Preference] = (),
 ) -> Outcome:
-    """PPO on the world's training prompts, its gold reward watched beside the proxy."""
+    """PPO on the world's training prompts, its gold reward watched beside the proxy.
+
+    A reward model that fails its gate on the held-out pairs is told of and used: the comparison
+    shows what comes of it.
+    """
     settings = world_settings("ppo", sizes)
     assert isinstance(settings, PPOSettings)
     settings = replace(settings, kl_coef=kl_coef, seed=seed, output_dir=output_dir)
@@ -206,7 +218,10 @@ def train_world_ppo(
     gold = FunctionReward(gold_function, Renderer(loaded.tokenizer).decode)
     prompts = world_prompts(2000, seed=seed + 2000)
     watched = world_prompts(64, seed=seed + 3000, split="heldout")
-    return run_ppo(settings, loaded, prompts, reward=reward, gold=gold, eval_prompts=watched)
+    gate = GateRule("warn", (lambda: held_out) if held_out else None)
+    return run_ppo(
+        settings, loaded, prompts, reward=reward, gold=gold, gate=gate, eval_prompts=watched
+    )
 
 
 def _arms(sft: Outcome, trained: Mapping[int, Trained]) -> list[Arm]:

@@ -8,7 +8,7 @@ Bradley–Terry noise of a known temperature.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -40,12 +40,17 @@ GoldFunction = Callable[[Sequence[str], Sequence[str]], list[float]]
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything; `FAST` is for a look, `FULL` for a verdict."""
+    """How much of everything; `FAST` is for a look, `FULL` for a verdict.
+
+    `rate` multiplies the policies' learning rates: fewer steps have to be longer.
+    """
 
     demonstrations: int
     pairs: int
     eval_pairs: int
     prompts: int
+    pairs_per_step: int
+    rate: float
     sft_epochs: float
     dpo_epochs: float
     reward_epochs: float
@@ -53,11 +58,11 @@ class Sizes:
 
 
 FULL = Sizes(
-    demonstrations=2000, pairs=4000, eval_pairs=600, prompts=300,
+    demonstrations=2000, pairs=4000, eval_pairs=600, prompts=300, pairs_per_step=32, rate=1.0,
     sft_epochs=1.0, dpo_epochs=1.0, reward_epochs=2.0, ppo_steps=20,
 )  # fmt: skip
 FAST = Sizes(
-    demonstrations=800, pairs=480, eval_pairs=120, prompts=60,
+    demonstrations=800, pairs=480, eval_pairs=120, prompts=60, pairs_per_step=12, rate=3.0,
     sft_epochs=1.0, dpo_epochs=1.0, reward_epochs=1.0, ppo_steps=6,
 )  # fmt: skip
 
@@ -74,15 +79,15 @@ def world_settings(stage: str, sizes: Sizes = FULL) -> StageSettings:
         "reward": RewardSettings(
             **common, use_peft=True, lora_r=16, lora_alpha=32.0, learning_rate=2e-3,
             num_train_epochs=sizes.reward_epochs,
-            per_device_train_batch_size=32, max_new_tokens=MAX_RESPONSE_TOKENS,
+            per_device_train_batch_size=sizes.pairs_per_step, max_new_tokens=MAX_RESPONSE_TOKENS,
             num_scale_samples=200,
         ),
         "dpo": DPOSettings(
-            **common, **lora, learning_rate=1.4e-3, num_train_epochs=sizes.dpo_epochs,
-            per_device_train_batch_size=32,
+            **common, **lora, learning_rate=1.4e-3 * sizes.rate, num_train_epochs=sizes.dpo_epochs,
+            per_device_train_batch_size=sizes.pairs_per_step,
         ),
         "ppo": PPOSettings(
-            **common, **lora, learning_rate=2e-3, max_steps=sizes.ppo_steps,
+            **common, **lora, learning_rate=2e-3 * sizes.rate, max_steps=sizes.ppo_steps,
             per_device_train_batch_size=64, max_new_tokens=MAX_RESPONSE_TOKENS,
             num_ppo_epochs=2, num_mini_batches=2, eval_steps=5,
         ),
@@ -110,14 +115,15 @@ def draw_world_pairs(
     *,
     num_pairs: int,
     seed: int,
+    split: Literal["train", "heldout"] = "train",
     advance: Callable[[int], None] = lambda _: None,
 ) -> list[Preference]:
-    """Pairs of the SFT model's own samples on training prompts, labeled with known noise."""
+    """Pairs of the SFT model's own samples on the world's prompts, labeled with known noise."""
     roles = Roles(loaded.model, loaded.tokenizer)
     roles.add_policy_as_is()
     renderer = Renderer(loaded.tokenizer)
     # Some pairs are equal texts and fall away; prompts differ from the demonstrations'.
-    prompts = world_prompts(round(num_pairs * 1.15), seed=seed + 1000)
+    prompts = world_prompts(round(num_pairs * 1.15), seed=seed + 1000, split=split)
     drawn = sample(
         roles,
         "policy",

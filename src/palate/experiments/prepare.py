@@ -6,15 +6,16 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig
-from transformers import PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 
 from palate.errors import ModelError, PalateError, RecipeError
 from palate.experiments.passport import read_passport
-from palate.models.load import Loaded, weights_hash
+from palate.models.load import Loaded, load, refuse_unsafe, weights_hash
 from palate.models.moving import add_moving_reference, frozen_twin
+from palate.models.reward_folder import read_model
 from palate.models.roles import Roles
 from palate.training.seeding import seeded
-from palate.training.settings import PPOSettings, StageSettings
+from palate.training.settings import PPOSettings, RewardSettings, StageSettings
 
 
 def lora_config(settings: StageSettings) -> LoraConfig | None:
@@ -57,12 +58,14 @@ def policy_roles(
 
 
 def reward_roles(
-    loaded: Loaded, settings: StageSettings, *, lora: LoraConfig | None = None
+    loaded: Loaded, settings: RewardSettings, *, lora: LoraConfig | None = None
 ) -> Roles:
     """A reward model to be trained, started from the SFT model."""
     roles = Roles(on_device(loaded.model), loaded.tokenizer)
     with seeded(settings.seed), _targets_told(settings):
-        roles.add_reward(lora or lora_config(settings), adapter=loaded.adapter)
+        roles.add_reward(
+            lora or lora_config(settings), adapter=loaded.adapter, num_heads=settings.num_heads
+        )
     return roles
 
 
@@ -109,6 +112,34 @@ def load_reward(roles: Roles, folder: Path) -> None:
                 "reward model started from"
             )
     roles.load_reward(folder)
+
+
+def load_reward_model(folder: Path, *, base: str | None = None) -> Loaded:
+    """What a reward model's head stands on: an adapter's base, or the model of its own.
+
+    Args:
+        folder: of the reward model.
+        base: an adapter's base, where it is not where the adapter says.
+
+    Raises:
+        ModelError: the folder is unsafe or incomplete.
+    """
+    refuse_unsafe(folder)
+    if (folder / "adapter_config.json").exists():
+        return load(folder, base=base)
+    model = read_model(folder, dtype=torch.float32)
+    return Loaded(model, AutoTokenizer.from_pretrained(str(folder), local_files_only=True))
+
+
+def frozen_reward(loaded: Loaded, folder: Path) -> Roles:
+    """A reward model alone, to score with.
+
+    Raises:
+        ModelError: it belongs to another base, or is no reward model.
+    """
+    roles = Roles(on_device(loaded.model), loaded.tokenizer)
+    load_reward(roles, folder)
+    return roles
 
 
 def on_device(model: PreTrainedModel) -> PreTrainedModel:

@@ -15,6 +15,7 @@ from palate.data.trees import Tree
 from palate.experiments.cost import Cost, Ledger, metered
 from palate.experiments.passport import RewardBill, read_passport, start_of
 from palate.experiments.prepare import add_value, load_reward, policy_roles, reward_roles
+from palate.experiments.reward_gate import GateRule, pass_gate
 from palate.experiments.work import Outcome as Outcome
 from palate.experiments.work import Rows, Work
 from palate.models.load import Loaded
@@ -34,6 +35,7 @@ from palate.training.settings import (
     StageSettings,
 )
 from palate.training.sft import train_sft
+from palate.training.trackers import tracking
 
 Record = TypeVar("Record")
 
@@ -156,12 +158,17 @@ def run_ppo(
     *,
     reward: Path | Reward,
     gold: Reward | None = None,
+    gate: GateRule | None = None,
     eval_prompts: Sequence[Prompt] = (),
     frame: Frame | None = None,
 ) -> Outcome:
     """PPO against a reward model's folder, or any reward, into `settings.output_dir`.
 
-    `gold` is only watched, in evaluations, beside the reward that is optimized.
+    `gold` is only watched, in evaluations, beside the reward that is optimized. `gate` says what
+    is done about a reward model's gate; None requires that one that was checked is fit.
+
+    Raises:
+        GateError: the reward model is not fit to be optimized against; nothing was trained.
     """
     renderer = Renderer(loaded.tokenizer)
     rows = _rows(prompt_trees, prompts, eval_prompts, renderer, settings)
@@ -170,6 +177,10 @@ def run_ppo(
     bill = None
     if isinstance(reward, Path):
         load_reward(roles, reward)
+        pass_gate(
+            gate or GateRule(), reward, roles, max_length=settings.max_length,
+            max_new_tokens=settings.max_new_tokens,
+        )  # fmt: skip
         bill = reward_bill(reward)
         reward = ModelReward(roles)
     optimized = reward
@@ -214,9 +225,13 @@ def _carry_out(
     frame = frame or Frame()
     identity = work.identity()
     folder = RunFolder(work.settings.output_dir)
-    with folder.open(resume=frame.resume, overwrite=frame.overwrite):
+    with (
+        folder.open(resume=frame.resume, overwrite=frame.overwrite),
+        tracking(work.settings, stage=work.stage, folder=folder) as trackers,
+    ):
         ledger = Ledger(folder.path, resume=frame.resume)
-        run = work.begin(folder, identity=identity, resume=frame.resume, listeners=frame.listeners)
+        listeners = (*frame.listeners, *trackers)
+        run = work.begin(folder, identity=identity, resume=frame.resume, listeners=listeners)
         with ledger.metered(work.roles) as cost:
             result = learn(run)
         bill = ledger.total()

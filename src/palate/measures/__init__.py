@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from palate.measures.baselines import longer_wins as longer_wins
     from palate.measures.calibration import Calibration as Calibration
     from palate.measures.calibration import ReliabilityBin as ReliabilityBin
+    from palate.measures.calibration import fit_temperature as fit_temperature
     from palate.measures.calibration import measure_calibration as measure_calibration
     from palate.measures.estimate import Estimate as Estimate
     from palate.measures.estimate import across_seeds as across_seeds
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
     from palate.measures.frontier import matched_difference as matched_difference
     from palate.measures.frontier import over_optimized as over_optimized
     from palate.measures.frontier import reward_at_kl as reward_at_kl
+    from palate.measures.gate import Check as Check
+    from palate.measures.gate import GateLimits as GateLimits
+    from palate.measures.gate import GateReport as GateReport
+    from palate.measures.gate import PairRewards as PairRewards
+    from palate.measures.gate import ProbedRewards as ProbedRewards
+    from palate.measures.gate import SampleScores as SampleScores
+    from palate.measures.gate import judge_reward as judge_reward
+    from palate.measures.length import accuracy_by_length as accuracy_by_length
+    from palate.measures.length import length_correlation as length_correlation
     from palate.measures.text import distinct_2 as distinct_2
     from palate.measures.text import length_in_words as length_in_words
     from palate.measures.text import repetition_rate as repetition_rate
@@ -44,6 +54,7 @@ _MODULES = {
     "calibration": (
         "Calibration",
         "ReliabilityBin",
+        "fit_temperature",
         "measure_calibration",
     ),
     "estimate": (
@@ -61,6 +72,19 @@ _MODULES = {
         "matched_difference",
         "over_optimized",
         "reward_at_kl",
+    ),
+    "gate": (
+        "Check",
+        "GateLimits",
+        "GateReport",
+        "PairRewards",
+        "ProbedRewards",
+        "SampleScores",
+        "judge_reward",
+    ),
+    "length": (
+        "accuracy_by_length",
+        "length_correlation",
     ),
     "text": (
         "distinct_2",

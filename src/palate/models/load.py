@@ -38,13 +38,16 @@ class Loaded:
     adapter: Path | None = None
 
 
-def load(name: str | Path, *, dtype: torch.dtype = torch.float32) -> Loaded:
+def load(
+    name: str | Path, *, dtype: torch.dtype = torch.float32, base: str | None = None
+) -> Loaded:
     """Load a causal language model for training or scoring.
 
     Args:
         name: a Hugging Face folder, a PEFT adapter folder (its base is loaded, the adapter is
             returned as a path for the roles to take up), or a hub name.
         dtype: type of the weights in memory.
+        base: an adapter's base, where it is not where the adapter says.
 
     Raises:
         ModelError: the folder is missing or incomplete, holds code or pickled weights, or the
@@ -56,7 +59,7 @@ def load(name: str | Path, *, dtype: torch.dtype = torch.float32) -> Loaded:
         refuse_unsafe(folder)
         if (folder / "adapter_config.json").exists():
             adapter = folder
-            base = PeftConfig.from_pretrained(str(folder)).base_model_name_or_path
+            base = base or PeftConfig.from_pretrained(str(folder)).base_model_name_or_path
             if not base:
                 raise ModelError(f"{folder}: the adapter does not say which base model it is for")
             # A base beside the adapter may be named relative to it.

@@ -5,6 +5,9 @@ stores a saved module. A model with weights of its own is a folder of its archit
 sequence-classification class with one label. What stock libraries give is the raw reward; mean
 and spread, by which Palate scales it once, stand beside it.
 
+Of an ensemble of heads, stock libraries get the mean head, which gives the mean of the heads'
+rewards; the heads themselves stand beside it.
+
 Stock classes read the score at the last token that is not `pad_token_id`: rows of several lengths
 need a padding token, and one that differs from the token that ends a response.
 """
@@ -13,6 +16,7 @@ import copy
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftConfig
@@ -33,6 +37,7 @@ from palate.models.trunk import Trunk
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 SCALE_FILE = "reward_scale.json"
+HEADS_FILE = "reward_heads.safetensors"
 HEAD = "score.weight"
 ADAPTER_HEAD = f"base_model.model.{HEAD}"
 
@@ -54,20 +59,75 @@ class SavedAdapter:
     head: Tensor | None = None
 
 
-def write_scale(folder: Path, scale: RewardScale) -> None:
-    """Put mean and spread beside the weights."""
-    (folder / SCALE_FILE).write_text(json.dumps(asdict(scale)), encoding="utf-8")
+def write_scale(folder: Path, scale: RewardScale, *, num_heads: int = 1) -> None:
+    """Put mean and spread beside the weights, and how many heads there must be."""
+    content = asdict(scale) | ({"num_heads": num_heads} if num_heads > 1 else {})
+    (folder / SCALE_FILE).write_text(json.dumps(content), encoding="utf-8")
 
 
 def read_scale(folder: Path) -> RewardScale:
     """Mean and spread of a folder; 0 and 1 where another tool wrote it, so that rewards are raw."""
+    content = _read_scale_file(folder)
+    content.pop("num_heads", None)
+    try:
+        return RewardScale(**content)
+    except TypeError as error:
+        raise ModelError(f"{folder / SCALE_FILE}: not a mean and a spread ({error})") from error
+
+
+def _read_scale_file(folder: Path) -> dict[str, Any]:
     path = folder / SCALE_FILE
     if not path.exists():
-        return RewardScale()
+        return {}
     try:
-        return RewardScale(**json.loads(path.read_text(encoding="utf-8")))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise ModelError(f"{path}: not a mean and a spread ({error})") from error
+
+
+def write_heads(folder: Path, heads: Tensor) -> None:
+    """Put an ensemble's heads [head, width] beside the mean head; of one head there is no more."""
+    path = folder / HEADS_FILE
+    if len(heads) == 1:
+        path.unlink(missing_ok=True)
+        return
+    rows = heads.detach().float().cpu()
+    save_file({f"heads.{i}.weight": row.contiguous() for i, row in enumerate(rows)}, path)
+
+
+def read_heads(folder: Path, mean_head: Tensor) -> Tensor:
+    """The heads [head, width] of a folder: an ensemble's, or the one that stock libraries get.
+
+    Raises:
+        ModelError: a head is missing, or the heads' mean is not `mean_head` [1, width].
+    """
+    num_heads = _read_scale_file(folder).get("num_heads", 1)
+    if num_heads == 1:
+        return mean_head
+    path = folder / HEADS_FILE
+    try:
+        found = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"{path}: cannot be read ({error}); {folder} is an ensemble of {num_heads} heads, "
+            "which would be lost: copy the folder whole, or train the reward model again"
+        ) from error
+    names = [f"heads.{i}.weight" for i in range(num_heads)]
+    if found.keys() != set(names):
+        odd = sorted(found.keys() ^ set(names))[0]
+        raise ModelError(
+            f"{path}: it should hold {num_heads} heads and differs in {odd}; copy the folder "
+            "whole, or train the reward model again"
+        )
+    heads = torch.stack([found[name] for name in names])
+    if heads.shape[1:] != mean_head.shape[1:] or not torch.allclose(
+        heads.mean(0), mean_head[0], rtol=1e-4, atol=1e-6
+    ):
+        raise ModelError(
+            f"{path}: the mean of its heads is not the folder's {HEAD}; its files belong to "
+            "different models: copy the folder whole, or train the reward model again"
+        )
+    return heads
 
 
 def add_head(folder: Path, head: Tensor) -> None:
@@ -116,9 +176,9 @@ def read_reward_adapter(folder: Path) -> SavedAdapter:
 
 
 def write_model(
-    trunk: Trunk, head: nn.Linear, folder: Path, tokenizer: PreTrainedTokenizerBase
+    trunk: Trunk, head: Tensor, folder: Path, tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    """Write a decoder and its head as the architecture's sequence-classification class.
+    """Write a decoder and its head [1, width] as the architecture's sequence-classification class.
 
     Where transformers has no such class, the causal model is written with the head beside it.
     """
@@ -132,11 +192,11 @@ def write_model(
     except ValueError:
         with quiet():
             trunk.model.save_pretrained(folder)
-        weight = head.weight.detach().float().cpu().contiguous()
+        weight = head.detach().float().cpu().contiguous()
         save_file({HEAD: weight}, folder / "head.safetensors")
         return
     setattr(shell, shell.base_model_prefix, trunk.decoder)
-    shell.score = head
+    shell.score.weight = nn.Parameter(head.detach())
     with quiet():
         shell.save_pretrained(folder)
 

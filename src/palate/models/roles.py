@@ -28,9 +28,11 @@ from palate.models.reward_folder import (
     RewardScale,
     add_head,
     read_head,
+    read_heads,
     read_model,
     read_reward_adapter,
     read_scale,
+    write_heads,
     write_model,
     write_scale,
 )
@@ -44,7 +46,7 @@ class Role:
     Attributes:
         trunk: the causal language model whose hidden rows it uses.
         adapter: name of its adapter on that model; None: adapters off (or none there).
-        head: scalar head [1, width] of a reward or value role.
+        head: scalar head [1, width] of a reward or value role; [head, width] of an ensemble.
         trainable: whether its adapter (or, without one, its whole model) and head are trained.
     """
 
@@ -174,10 +176,18 @@ class Roles:
         self._lent["reward"] = other
         self._roles["reward"] = other["reward"]
 
-    def add_reward(self, lora: LoraConfig | None = None, *, adapter: Path | None = None) -> None:
-        """A reward model to be trained: an adapter (fresh or loaded) or all weights, and a head."""
+    def add_reward(
+        self,
+        lora: LoraConfig | None = None,
+        *,
+        adapter: Path | None = None,
+        num_heads: int = 1,
+    ) -> None:
+        """A reward model to be trained: an adapter (fresh or loaded) or all weights, and heads."""
         role = self._own_role("reward", lora, adapter)
         role.trainable = True
+        if num_heads > 1:
+            role.head = self._new_head(num_heads)
         self._train(role, "reward")
 
     def add_value(
@@ -220,7 +230,9 @@ class Roles:
             weight = read_head(folder)
             role = Role(Trunk(prepare(read_model(folder, dtype=self.model.dtype)).to(self.device)))
             role.trunk.model.requires_grad_(False)
-        head = nn.Linear(weight.shape[1], 1, bias=False, device=self.device, dtype=torch.float32)
+        weight = read_heads(folder, weight)
+        count, width = weight.shape
+        head = nn.Linear(width, count, bias=False, device=self.device, dtype=torch.float32)
         head.load_state_dict({"weight": weight})
         head.requires_grad_(False)
         role.head, role.scale = head, read_scale(folder)
@@ -308,14 +320,16 @@ class Roles:
         if role.adapter is not None:
             self.adapters.save(role.adapter, folder)
             if role.head is not None:
-                add_head(folder, role.head.weight)
+                add_head(folder, role.head.weight.mean(0, keepdim=True))
         elif role.head is not None:
-            write_model(role.trunk, role.head, folder, self.tokenizer)
+            mean_head = role.head.weight.mean(0, keepdim=True)
+            write_model(role.trunk, mean_head, folder, self.tokenizer)
         else:
             with quiet():
                 role.trunk.model.save_pretrained(folder)
         if role.head is not None:
-            write_scale(folder, role.scale)
+            write_heads(folder, role.head.weight)
+            write_scale(folder, role.scale, num_heads=role.head.out_features)
         self.tokenizer.save_pretrained(folder)
 
     def state(self, names: tuple[str, ...]) -> dict[str, Tensor]:
@@ -355,9 +369,9 @@ class Roles:
         trunk = self.trunk if model is self.model else Trunk(model)
         return Role(trunk, None, self._new_head())
 
-    def _new_head(self) -> nn.Linear:
+    def _new_head(self, count: int = 1) -> nn.Linear:
         width = self.model.config.hidden_size
-        head = nn.Linear(width, 1, bias=False, device=self.device, dtype=torch.float32)
+        head = nn.Linear(width, count, bias=False, device=self.device, dtype=torch.float32)
         nn.init.normal_(head.weight, std=1 / (width + 1))
         return head
 

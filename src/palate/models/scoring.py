@@ -95,13 +95,20 @@ def values_from(
     return values
 
 
+def raw_head_rewards_from(
+    role: Role, hidden: Float[Tensor, "token width"], forest: Forest
+) -> Float[Tensor, "response head"]:
+    """Rewards as each head (mostly one) gives them, read on each response's last token."""
+    assert role.head is not None
+    rewards: Tensor = role.head(hidden[forest.last_rows].float())
+    return rewards
+
+
 def raw_rewards_from(
     role: Role, hidden: Float[Tensor, "token width"], forest: Forest
 ) -> Float[Tensor, " response"]:
-    """Rewards as the head gives them, read on each response's last token."""
-    assert role.head is not None
-    rewards: Tensor = role.head(hidden[forest.last_rows].float())[:, 0]
-    return rewards
+    """Rewards before they are scaled: the mean of the heads' rewards."""
+    return raw_head_rewards_from(role, hidden, forest).mean(1)
 
 
 def token_logprobs_of(
@@ -129,9 +136,21 @@ def response_logprobs(
 def rewards(
     roles: Roles, forest: Forest, *, plan: Plan | None = None
 ) -> Float[Tensor, " response"]:
-    """Rewards of the frozen reward model, shifted and scaled once by what is stored with it."""
+    """Rewards of the frozen reward model: the mean of its heads' rewards."""
+    return head_rewards(roles, forest, plan=plan).mean(1)
+
+
+@torch.no_grad()
+def head_rewards(
+    roles: Roles, forest: Forest, *, plan: Plan | None = None
+) -> Float[Tensor, "response head"]:
+    """Each head's rewards, shifted and scaled once by what is stored with the reward model.
+
+    Their mean is the reward, their spread how unsure an ensemble is of it (Coste et al. 2023,
+    arXiv 2310.02743).
+    """
     role = roles["reward"]
-    raw = raw_rewards_from(role, hidden_rows(roles, "reward", forest, plan=plan), forest)
+    raw = raw_head_rewards_from(role, hidden_rows(roles, "reward", forest, plan=plan), forest)
     return (raw - role.scale.mean) / role.scale.spread
 
 

@@ -42,6 +42,8 @@ def _strict(config: type[Config]) -> type[Config]:
                 raise RecipeError(unknown_setting(key, known, config.__name__))
         if isinstance(values.get("output_dir"), Path):
             values["output_dir"] = str(values["output_dir"])
+        if isinstance(values.get("report_to"), list | tuple):
+            values["report_to"] = ",".join(map(str, values["report_to"])) or "none"
         coerced = settings.from_mapping(values)
         made(self, **{key: getattr(coerced, key) for key in values})
 

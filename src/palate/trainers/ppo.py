@@ -11,6 +11,7 @@ from palate.data.render import Renderer
 from palate.data.trees import Tree
 from palate.errors import RecipeError
 from palate.experiments.prepare import add_value, load_reward
+from palate.experiments.reward_gate import GateMode, GateRule, pass_gate
 from palate.experiments.run import reward_bill
 from palate.models.protocols import FunctionReward, ModelReward, Reward
 from palate.models.roles import Roles
@@ -37,6 +38,9 @@ class PPOTrainer(Trainer):
         reward_model: the folder of a reward model that Palate trained.
         reward_funcs: instead, a function (prompts, responses) → one number a response, or several
             whose numbers add up.
+        reward_gate: what to do about a reward model that was checked (`palate check-reward`) and
+            is not fit to be optimized against: "require" refuses it, "warn" says so, "off" does
+            not look.
         args: settings.
         train_dataset: a `datasets.Dataset`, a list of dicts or a path, with a column `prompt`.
         eval_dataset: held-out prompts of the same kinds.
@@ -49,6 +53,7 @@ class PPOTrainer(Trainer):
         RecipeError: an argument is unknown, of another kind, or contradicts another.
         DataError: a row cannot be used.
         ModelError: the reward model is none, or was trained on another base.
+        GateError: the reward model is not fit to be optimized against.
     """
 
     @strict
@@ -60,6 +65,7 @@ class PPOTrainer(Trainer):
         args: PPOConfig | None = None,
         *,
         reward_funcs: RewardFunction | Sequence[RewardFunction] | None = None,
+        reward_gate: GateMode = "require",
         train_dataset: object = None,
         eval_dataset: object = None,
         processing_class: PreTrainedTokenizerBase | None = None,
@@ -74,7 +80,14 @@ class PPOTrainer(Trainer):
         settings = told(config, roles, "policy")
         add_value(roles, start.loaded, settings)
         reward = _reward(roles, renderer, reward_model, reward_funcs)
-        bill = None if reward_model is None else reward_bill(Path(str(reward_model)))
+        bill = None
+        if reward_model is not None:
+            folder = Path(str(reward_model))
+            bill = reward_bill(folder)
+            pass_gate(
+                GateRule(reward_gate), folder, roles, max_length=settings.max_length,
+                max_new_tokens=settings.max_new_tokens,
+            )  # fmt: skip
         ends = renderer.end_token_ids
 
         def learn(trees: Sequence[Tree], held_out: Sequence[Tree], run: Run) -> Result:

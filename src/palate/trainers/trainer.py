@@ -26,8 +26,9 @@ from palate.trainers.inputs import Start
 from palate.trainers.runs import may_replace, newest_step, rewind
 from palate.training.folder import RunFolder
 from palate.training.journal import read_metrics
-from palate.training.session import Result, Run
+from palate.training.session import Listener, Result, Run
 from palate.training.settings import StageSettings
+from palate.training.trackers import tracking
 
 
 @dataclass(frozen=True)
@@ -130,12 +131,15 @@ class Trainer:
         overwrite = not resume and may_replace(
             folder, stage=course.stage, source=course.start.source
         )
-        with folder.open(resume=resume, overwrite=overwrite):
+        with (
+            folder.open(resume=resume, overwrite=overwrite),
+            tracking(settings, stage=course.stage, folder=folder) as trackers,
+        ):
             if resume and not isinstance(resume_from_checkpoint, bool):
                 rewind(folder, Path(str(resume_from_checkpoint)))
             if not (resume and self._identity):
                 self._find_identity()
-            run = self._begin(folder, resume=resume)
+            run = self._begin(folder, trackers, resume=resume)
             ledger = Ledger(folder.path, resume=resume)
             try:
                 with ledger.metered(course.roles) as cost:
@@ -214,14 +218,14 @@ class Trainer:
         self._start = self._find_start()
         self._identity = self._work().identity()
 
-    def _begin(self, folder: RunFolder, *, resume: bool) -> Run:
+    def _begin(self, folder: RunFolder, trackers: Sequence[Listener], *, resume: bool) -> Run:
         """Write down what the run is, and wire the callbacks."""
         step = newest_step(folder) if resume else 0
         rows = read_metrics(folder.metrics) if resume and folder.metrics.exists() else []
         history = [row for row in rows if row["step"] <= step]
         run = self._work().begin(
-            folder, identity=self._identity, resume=resume, listeners=(self._callbacks,),
-            saved=self._callbacks.on_save,
+            folder, identity=self._identity, resume=resume,
+            listeners=(self._callbacks, *trackers), saved=self._callbacks.on_save,
         )  # fmt: skip
         self._callbacks.begin(num_rows=len(self._rows.train), step=step, history=history)
         return run

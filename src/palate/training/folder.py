@@ -18,7 +18,7 @@ from palate.errors import UsageError
 
 OWN = (
     "recipe.yaml", "manifest.json", "metrics.jsonl", "samples.jsonl", "cost.json", "checkpoints",
-    "model",
+    "model", "trackers",
 )  # fmt: skip
 
 
@@ -31,6 +31,7 @@ class RunFolder:
         self.samples = self.path / "samples.jsonl"
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model"
+        self.trackers = self.path / "trackers"
 
     @contextmanager
     def open(self, *, resume: bool = False, overwrite: bool = False) -> Iterator[None]:

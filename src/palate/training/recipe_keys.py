@@ -36,7 +36,6 @@ ELSEWHERE = {
     "kl_coeff": "kl_coef",
     "beta_kl": "kl_coef",
     "ref_model_path": "the reference is the model that training starts from",
-    "report_to": "nothing: metrics go to metrics.jsonl in the output folder",
     "remove_unused_columns": "nothing: unused columns are kept and ignored",
     "bf16": "nothing: the precision is the dtype of the model that is given",
     "gradient_checkpointing": "max_tokens_per_microbatch (fewer tokens at a time, less memory)",

@@ -16,7 +16,7 @@ from palate.training.settings import StageSettings
 # Prefixes of a checkpoint's tensors that are not of a trained role.
 OPTIMIZER, RNG, MOVING = "optimizer/", "rng/", "moving/"
 # Settings that do not change what a run computes, only where and how often it tells.
-FREE = frozenset({"output_dir", "save_steps", "save_total_limit"})
+FREE = frozenset({"output_dir", "save_steps", "save_total_limit", "report_to"})
 
 
 @dataclass

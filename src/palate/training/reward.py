@@ -2,6 +2,9 @@
 
 Ouyang et al. 2022 (arXiv 2203.02155), equation 1. It starts from the SFT model; the mean and
 spread of its rewards on that model's own samples are stored with it and applied once, in PPO.
+
+With `num_heads` above 1 every head is trained by its own loss, from its own initialization, on one
+trunk: the mean of the heads is the reward, their spread its uncertainty.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +17,7 @@ from palate.models.attention import Plan
 from palate.models.reward_folder import RewardScale
 from palate.models.roles import Roles
 from palate.models.sampling import sample
-from palate.models.scoring import hidden_rows, raw_rewards_from
+from palate.models.scoring import hidden_rows, raw_head_rewards_from, raw_rewards_from
 from palate.objectives.preference import bradley_terry_loss
 from palate.training.session import Result, Run, Session
 from palate.training.settings import RewardSettings
@@ -119,15 +122,16 @@ def _losses(
     settings: RewardSettings,
     plan: Plan | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Loss of each pair, and raw rewards [pair, 2]: chosen, rejected."""
+    """Loss of each pair, and raw rewards [pair, 2]: chosen, rejected; both are means over heads."""
     hidden = hidden_rows(roles, "reward", forest, plan=plan)
-    rewards = raw_rewards_from(roles["reward"], hidden, forest).view(-1, 2)
-    margins = rewards[:, 0] - rewards[:, 1]
-    asked = margins.new_tensor([tree.margin or 0.0 for tree in trees])
-    per_pair = bradley_terry_loss(margin=margins - asked, label_smoothing=settings.label_smoothing)
-    center = settings.center_rewards_coefficient * rewards.sum(1).square()
+    by_head = raw_head_rewards_from(roles["reward"], hidden, forest).view(len(trees), 2, -1)
+    margins = by_head[:, 0] - by_head[:, 1]
+    asked = margins.new_tensor([tree.margin or 0.0 for tree in trees])[:, None]
+    flat = (margins - asked).flatten()
+    losses = bradley_terry_loss(margin=flat, label_smoothing=settings.label_smoothing)
+    center = settings.center_rewards_coefficient * by_head.sum(1).square()
     weights = margins.new_tensor([tree.weight for tree in trees])
-    return (per_pair + center) * weights, rewards
+    return (losses.view_as(margins) + center).mean(1) * weights, by_head.mean(2)
 
 
 @torch.no_grad()

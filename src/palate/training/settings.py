@@ -12,6 +12,7 @@ from palate.errors import RecipeError
 from palate.training.loss_checks import refuse_contradictions
 from palate.training.loss_types import LOSS_TYPES, loss_names, loss_weights
 from palate.training.recipe_keys import coerced, unknown_setting
+from palate.training.tracker_packages import check_tracker
 
 Schedule = Literal["linear", "cosine", "constant"]
 Settings = TypeVar("Settings", bound="StageSettings")
@@ -51,6 +52,9 @@ class StageSettings:
     adam_epsilon: float = setting(1e-8, "added to AdamW's denominator")
     max_grad_norm: float = setting(1.0, "gradients are scaled down to this norm; 0: never")
     logging_steps: int = setting(10, "steps that a row of metrics.jsonl averages")
+    report_to: str = setting(
+        "none", "experiment trackers, comma separated: tensorboard, wandb, trackio …"
+    )
     eval_steps: int = setting(0, "steps between evaluations; 0: only at the end")
     save_steps: int = setting(0, "steps between checkpoints; 0: none, but when interrupted")
     save_total_limit: int = setting(2, "checkpoints kept (the best one besides)")
@@ -90,6 +94,8 @@ class StageSettings:
             )
         if self.load_best_model_at_end and not self.eval_steps:
             raise RecipeError("load_best_model_at_end needs evaluations: set eval_steps too")
+        for name in self.trackers:
+            check_tracker(name, given=self.report_to)
         for name, allowed in choices(type(self)).items():
             if getattr(self, name) not in allowed:
                 raise RecipeError(
@@ -106,6 +112,12 @@ class StageSettings:
         """`lora_target_modules` as PEFT takes it."""
         names = [name.strip() for name in self.lora_target_modules.split(",")]
         return names[0] if len(names) == 1 and names[0] == "all-linear" else names
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """`report_to` as names; () where the log goes nowhere else."""
+        names = (name.strip() for name in self.report_to.split(","))
+        return () if self.report_to.strip() == "none" else tuple(dict.fromkeys(names))
 
     def num_steps(self, num_rows: int) -> int:
         """Optimizer steps of the run; the last step of an epoch may be smaller."""
@@ -149,12 +161,16 @@ class RewardSettings(StageSettings):
     center_rewards_coefficient: float = setting(
         0.0, "weight of (reward chosen + rejected)², which keeps rewards near 0 (0.01 is usual)"
     )
+    num_heads: int = setting(
+        1, "scalar heads, trained apart: their mean is the reward, their spread its uncertainty"
+    )
     num_scale_samples: int = setting(64, "prompts whose SFT samples give the rewards' scale")
     max_new_tokens: int = setting(64, "tokens of those samples at most")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _smoothing(self.label_smoothing)
+        _positive("num_heads", self.num_heads)
 
 
 @dataclass(frozen=True, kw_only=True)
