@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 from huggingface_hub import try_to_load_from_cache
 
-from palate.data.grow import demonstration_trees, preference_trees
+from palate.data.grow import comparison_trees, demonstration_trees
 from palate.data.records import Demonstration
 from palate.data.render import Renderer
-from palate.data.sources import read_demonstrations, read_preferences
+from palate.data.sources import read_comparisons, read_demonstrations
 from palate.data.trees import Tree
 from palate.errors import UsageError
 from palate.experiments.passport import PASSPORT, Passport, read_passport
@@ -110,8 +110,8 @@ def some_rows(
     named: Any = data or recipe.get("data")
     there = bool(named) and (data is not None or Path(named).exists())
     if there and stage in ("reward", "dpo"):
-        pairs = read_preferences(named, skip_bad=skip_bad).records
-        return preference_trees(pairs, renderer, **limits)[0][:count]
+        compared = read_comparisons(named, skip_bad=skip_bad).records
+        return comparison_trees(compared, renderer, **limits)[0][:count]
     if there and (stage == "sft" or data is not None):
         chosen = stage == "sft" and bool(recipe.get("use_chosen"))
         shown = read_demonstrations(named, use_chosen=chosen, skip_bad=skip_bad).records
