@@ -21,7 +21,7 @@ demo-fast: setup
 	$(BIN)/palate demo --fast --output-dir palate-demo --overwrite
 
 test: setup
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow"
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto
 
 check: setup
 	$(BIN)/ruff format --check .
