@@ -205,12 +205,14 @@ def _draw_road(
             elinewidth=1.4,
         )
         if chosen:
+            # The farthest arm has no curve of its own to its right.
+            rightwards = label_below or x == max(xs)
             axes.annotate(
                 f"{shortened(plain(point['label']), 24)}\n(chosen)",
                 (x, y),
-                xytext=(10, -12) if label_below else (-12, 14),
+                xytext=(10 if rightwards else -12, -12 if label_below else 14),
                 textcoords="offset points",
-                ha="left" if label_below else "right",
+                ha="left" if rightwards else "right",
                 va="top" if label_below else "bottom",
                 color=INKS[road],
                 fontweight="bold",
