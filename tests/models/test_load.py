@@ -1,6 +1,8 @@
 """What is refused before a model is read, each with one sentence."""
 
 import json
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from tests import tiny
 
 from palate.errors import ModelError
 from palate.models.attention import ATTENTION
-from palate.models.load import load, refuse_unsafe, weights_hash
+from palate.models.load import hub_answers, load, refuse_unsafe, weights_hash
 from palate.models.roles import Roles
 
 
@@ -115,6 +117,18 @@ def test_weights_that_would_be_random_are_refused(folder: Path) -> None:
     assert "1 weights are not in the folder and would be random (first: lm_head.weight)" in (
         _refusal(folder)
     )
+
+
+def test_a_hub_that_cannot_be_reached_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert hub_answers.__wrapped__()
+    assert not hub_answers.__wrapped__()
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    assert hub_answers.__wrapped__()
 
 
 @pytest.mark.parametrize("keep", [0, 5, 100, -1])

@@ -5,11 +5,15 @@ is never completed from a hub.
 """
 
 import json
+import os
+import socket
 import textwrap
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from peft import PeftConfig
@@ -89,6 +93,7 @@ def read_weights(
     Raises:
         ModelError: it cannot be read, or weights are missing that would be random.
     """
+    local = Path(name).exists() or not hub_answers()
     try:
         with quiet():
             model, report = kind.from_pretrained(
@@ -96,7 +101,9 @@ def read_weights(
                 dtype=dtype,
                 trust_remote_code=False,
                 use_safetensors=True,
-                local_files_only=Path(name).exists(),
+                local_files_only=local,
+                # Else transformers asks the hub for an adapter all the same.
+                adapter_kwargs={"local_files_only": local},
                 output_loading_info=True,
             )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
@@ -122,12 +129,26 @@ def prepare(model: PreTrainedModel) -> PreTrainedModel:
 def _tokenizer(name: str) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            name, trust_remote_code=False, local_files_only=Path(name).exists()
+            name, trust_remote_code=False, local_files_only=Path(name).exists() or not hub_answers()
         )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{name}: its tokenizer cannot be loaded: {_reason(error)}") from error
     assert isinstance(tokenizer, PreTrainedTokenizerBase)
     return tokenizer
+
+
+@cache
+def hub_answers() -> bool:
+    """Whether the hub can be reached; asked once, or a mistyped folder costs minutes of retries."""
+    if any(name.lower() in ("https_proxy", "http_proxy", "all_proxy") for name in os.environ):
+        return True  # the proxy may reach what this machine cannot
+    hub = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+    port = hub.port or (80 if hub.scheme == "http" else 443)
+    try:
+        socket.create_connection((hub.hostname or "", port), timeout=3).close()
+    except OSError:
+        return False
+    return True
 
 
 def _reason(error: Exception) -> str:
