@@ -43,6 +43,8 @@ from palate.training.settings import DPOSettings, PPOSettings, RewardSettings
 BETAS = (0.05, 0.2, 0.8)
 KL_COEFS = (0.4, 0.1, 0.005)
 BEST_OF = 16
+# Held-out pairs that the gate looks at: every probe scores them once more.
+GATE_PAIRS = 300
 OWN_RUNS = re.compile(r"sft|(dpo-beta-[0-9.]+|ppo-kl-[0-9.]+|reward)-seed-[0-9]+")
 
 
@@ -218,7 +220,7 @@ def train_world_ppo(
     gold = FunctionReward(gold_function, Renderer(loaded.tokenizer).decode)
     prompts = world_prompts(2000, seed=seed + 2000)
     watched = world_prompts(64, seed=seed + 3000, split="heldout")
-    gate = GateRule("warn", (lambda: held_out) if held_out else None)
+    gate = GateRule("warn", (lambda: held_out[:GATE_PAIRS]) if held_out else None)
     return run_ppo(
         settings, loaded, prompts, reward=reward, gold=gold, gate=gate, eval_prompts=watched
     )
