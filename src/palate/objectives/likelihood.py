@@ -15,7 +15,7 @@ log-softmax in float32, or float64 for a float64 weight.
 Axes: `rows` predicting rows, `width` of the hidden state, `vocab`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -91,11 +91,7 @@ def token_entropy(
     """
     shape = _Shape(logit_scale=logit_scale, softcap=softcap, temperature=temperature, chunk=chunk)
     head = _Head(weight=weight, bias=bias, shape=shape)
-    entropies = head.empty_rows(hidden)
-    with _own_precision(hidden):
-        for rows in head.chunks(hidden):
-            entropies[rows] = torch.special.entr(head.logits(hidden[rows]).softmax(dim=1)).sum(1)
-    return entropies
+    return head.each_row(hidden, lambda logits: torch.special.entr(logits.softmax(1)).sum(1))
 
 
 @torch.no_grad()
@@ -120,11 +116,7 @@ def log_collision(
     """
     shape = _Shape(logit_scale=logit_scale, softcap=softcap, temperature=temperature, chunk=chunk)
     head = _Head(weight=weight, bias=bias, shape=shape)
-    collisions = head.empty_rows(hidden)
-    with _own_precision(hidden):
-        for rows in head.chunks(hidden):
-            collisions[rows] = torch.logsumexp(2 * head.logits(hidden[rows]).log_softmax(dim=1), 1)
-    return collisions
+    return head.each_row(hidden, lambda logits: torch.logsumexp(2 * logits.log_softmax(1), 1))
 
 
 @torch.no_grad()
@@ -208,6 +200,16 @@ class _Head:
     def empty_rows(self, hidden: Tensor) -> Float[Tensor, " rows"]:
         dtype = torch.float64 if self.weight.dtype == torch.float64 else torch.float32
         return hidden.new_empty(hidden.shape[0], dtype=dtype)
+
+    def each_row(
+        self, hidden: Float[Tensor, "rows width"], statistic: Callable[[Tensor], Tensor]
+    ) -> Float[Tensor, " rows"]:
+        """A statistic of every row's logits, a chunk at a time."""
+        found = self.empty_rows(hidden)
+        with _own_precision(hidden):
+            for rows in self.chunks(hidden):
+                found[rows] = statistic(self.logits(hidden[rows]))
+        return found
 
 
 class _Normalized(NamedTuple):

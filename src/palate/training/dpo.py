@@ -8,6 +8,7 @@ margin log π(chosen)/π_ref(chosen) − log π(rejected)/π_ref(rejected), sums
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -87,9 +88,8 @@ def train_dpo(
     Args:
         roles: has a trainable `policy` and, where a loss compares with it, a `reference`.
         pairs: trees of two responses, chosen first (or of one, with its label, where every loss
-            looks at single responses); `weight` multiplies a row's loss, `margin` (in
-            rewards) is what the chosen response must lead by. The loss of a step is the sum over
-            its rows divided by their number.
+            looks at single responses); `weight` multiplies a row's loss, which a step sums and
+            divides by its rows; `margin` (in rewards) is what the chosen response must lead by.
         settings: see `DPOSettings`.
         eval_pairs: held-out rows, for `eval_loss` and `eval_rewards/accuracies`.
         cache: reference log-probabilities; give one to several runs, and those that share a
@@ -101,25 +101,15 @@ def train_dpo(
         GateError: policy and reference were declared equal and are not.
     """
     run = run or Run()
-    for sentence in cautions(settings):
-        log.warning("%s", sentence)
+    _caution(pairs, settings)
     check_rows([*pairs, *eval_pairs], settings)
-    num_margins = sum(tree.margin is not None for tree in pairs)
-    if num_margins and not settings.honours_margins:
-        log.warning(
-            "%d rows have a margin, which has no effect: loss_type %s does not ask for a lead in "
-            "rewards", num_margins, settings.loss_type,
-        )  # fmt: skip
     strangers = strangers_of(pairs, settings)
     # An empty cache is false.
     if cache is None or settings.moves_reference:
         cache = ReferenceCache(max_tokens=settings.max_tokens_per_microbatch)
     if settings.fixes_reference:
         cache.fill(roles, [*pairs, *strangers, *eval_pairs])
-
-    def evaluate() -> dict[str, float]:
-        return evaluate_pairs(roles, eval_pairs, settings, cache=cache)
-
+    evaluate = partial(evaluate_pairs, roles, eval_pairs, settings, cache=cache)
     with Session(
         "dpo", roles, ("policy",), settings, num_rows=len(pairs), run=run,
         evaluate=evaluate if eval_pairs else None,
@@ -129,27 +119,23 @@ def train_dpo(
             roles["reference"].moved()
         if settings.needs_reference and roles.equal_at_start and not run.resume:
             _check_start(roles, pairs[: settings.rows_per_step], settings)
-        session.rehearse(
-            pairs,
-            lambda forest, plan, trees: _rehearsed(
-                roles, trees, forest, cache=cache, settings=settings, plan=plan
-            ),
-        )
+        session.rehearse(pairs, partial(_rehearsed, roles=roles, cache=cache, settings=settings))
         for step in session.steps():
             rows = [pairs[i] for i in step.rows]
-            shift = session.standing.extra.get("reward_shift", 0.0)
             others = [strangers[i] for i in step.rows] if strangers else []
             if settings.moves_reference:
                 cache.fill(roles, [*rows, *others])
-            kl = drift(roles, others, settings, cache=cache)
-            facts = StepFacts(mean_length(rows), kl, shift)
-            ahead = None
+            facts = StepFacts(
+                mean_length(rows),
+                kl=drift(roles, others, settings, cache=cache),
+                shift=session.standing.extra.get("reward_shift", 0.0),
+            )
+            ahead, seen = None, []
             if settings.couples_rows:
                 with roles.scoring():
                     whole = score_step(roles, rows, settings, cache=cache, facts=facts)
                 ahead = slopes(whole, settings)
                 _record(session, whole, settings)
-            seen = []
             for forest, plan, indices in session.microbatches(rows):
                 trees = [rows[i] for i in indices]
                 scores = score_pairs(
@@ -162,18 +148,24 @@ def train_dpo(
                 else:
                     loss = ahead.carry(scores.numbers, indices)
                 session.backward(loss / len(rows), tokens=len(forest.tokens))
-            if settings.names("kto"):
-                session.record("kl", kl)
-            if settings.names("bco"):
-                session.record("reward_shift", shift)
-                # The policy starts at its reference, where every reward and so the threshold is 0.
-                shift += THRESHOLD_RATE * (threshold(seen, settings) - shift)
-                session.standing.extra["reward_shift"] = shift
+            _pass_on(session, facts, seen, settings)
             session.update()
             if settings.moves_reference and step.number % settings.ref_model_sync_steps == 0:
                 mix_reference(roles, alpha=settings.ref_model_mixup_alpha)
                 cache.clear()
     return session.result()
+
+
+def _caution(pairs: Sequence[Tree], settings: DPOSettings) -> None:
+    """Tell of settings and margins that have no effect."""
+    for sentence in cautions(settings):
+        log.warning("%s", sentence)
+    num_margins = sum(tree.margin is not None for tree in pairs)
+    if num_margins and not settings.honours_margins:
+        log.warning(
+            "%d rows have a margin, which has no effect: loss_type %s does not ask for a lead in "
+            "rewards", num_margins, settings.loss_type,
+        )  # fmt: skip
 
 
 def check_rows(rows: Sequence[Tree], settings: DPOSettings) -> None:
@@ -217,14 +209,27 @@ def _record(session: Session, scores: PairScores, settings: DPOSettings) -> None
         session.record(name, total, count)
 
 
+def _pass_on(
+    session: Session, facts: StepFacts, seen: Sequence[PairScores], settings: DPOSettings
+) -> None:
+    """Record the step's facts, and carry the threshold that BCO's next step starts from."""
+    if settings.names("kto"):
+        session.record("kl", facts.kl)
+    if settings.names("bco"):
+        session.record("reward_shift", facts.shift)
+        # The policy starts at its reference, where every reward and so the threshold is 0.
+        moved = facts.shift + THRESHOLD_RATE * (threshold(seen, settings) - facts.shift)
+        session.standing.extra["reward_shift"] = moved
+
+
 def _rehearsed(
-    roles: Roles,
-    trees: Sequence[Tree],
     forest: Forest,
+    plan: Plan,
+    trees: Sequence[Tree],
     *,
+    roles: Roles,
     cache: ReferenceCache,
     settings: DPOSettings,
-    plan: Plan,
 ) -> Tensor:
     """The losses of some rows as if they were a step; they need the memory that any loss needs."""
     if settings.moves_reference:
