@@ -341,10 +341,7 @@ def test_a_continuation_gets_no_blank_of_its_own(text: str) -> None:
 
 
 def test_a_continuation_of_a_story_matches_its_whole(shared_data: Path) -> None:
-    folder = shared_data / "stories260k"
-    if not folder.is_dir():
-        pytest.skip(f"no stories model at {folder}")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(shared_data / "stories260k")
     renderer = Renderer(tokenizer)
     story = "Once upon a time, there was a little girl named Lily. She loved to play."
     prompt, response = story[:16], story[16:]
