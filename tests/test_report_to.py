@@ -23,7 +23,6 @@ def _steps(run: Path, name: str) -> list[int]:
 
 
 def test_the_command_line_reports(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="the dev extra installs it")
     tiny.llama().save_pretrained(tmp_path / "base")
     tiny.tokenizer().save_pretrained(tmp_path / "base")
     pairs = write_rows(tmp_path / "pairs.jsonl", some_pairs(8))
@@ -35,7 +34,6 @@ def test_the_command_line_reports(tmp_path: Path) -> None:
 
 
 def test_the_trainers_report_and_take_a_list_as_trl_does(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="the dev extra installs it")
     told: dict[str, Any] = {"report_to": ["tensorboard"], **COMMON}
     trainer = DPOTrainer(
         model=tiny.llama(),

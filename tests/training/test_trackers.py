@@ -28,7 +28,6 @@ def _tracked(folder: RunFolder, **changes: Any) -> list[dict[str, float]]:
 
 
 def test_tensorboard_reads_back_every_row_of_the_log(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="the dev extra installs it")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     folder = RunFolder(tmp_path / "run")
@@ -83,7 +82,6 @@ class _Unsteady(known.GeneralTracker):  # type: ignore[misc]  # accelerate is un
 def test_a_tracker_that_fails_costs_its_rows_and_not_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pytest.importorskip("tensorboard", reason="the dev extra installs it")
     monkeypatch.setitem(known.LOGGER_TYPE_TO_CLASS, "tensorboard", _Unsteady)
     with caplog.at_level(logging.WARNING, logger="palate"):
         rows = _tracked(RunFolder(tmp_path / "run"), report_to="tensorboard")
@@ -97,7 +95,6 @@ def test_a_tracker_that_fails_costs_its_rows_and_not_the_run(
 def test_a_tracker_that_cannot_start_is_one_error_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("tensorboard", reason="the dev extra installs it")
 
     class Closed(_Unsteady):
         def start(self) -> None:
