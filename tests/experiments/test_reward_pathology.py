@@ -42,14 +42,14 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("world")
     sft = train_world_sft(folder / "sft", seed=0, sizes=FAST).model_dir
-    train = draw_world_pairs(load(sft), num_pairs=960, seed=0)
+    train = draw_world_pairs(load(sft), num_pairs=2000, seed=0)
     held_out = draw_world_pairs(load(sft), num_pairs=300, seed=0, split="heldout")
     return World(folder, sft, train, held_out)
 
 
 def _gate(world: World, name: str, relabel: Relabel, held_out: list[Preference]) -> GateReport:
     """Train on relabeled pairs and check on the held-out ones."""
-    settings = world_settings("reward", FAST)
+    settings = world_settings("reward")
     assert isinstance(settings, RewardSettings)
     settings = replace(settings, output_dir=str(world.folder / name), num_scale_samples=64)
     run = run_reward(settings, load(world.sft), relabel(world.train))
