@@ -65,6 +65,7 @@ class Outcome:
             "model_dir": str(self.model_dir),
             "train_seconds": self.result.train_seconds,
             "steps": self.result.steps,
+            "stop_reason": self.result.stop_reason,
             "examples": self.result.examples,
             "tokens": self.result.tokens,
             "dropped_overlong": self.num_dropped,
