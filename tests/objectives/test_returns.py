@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -152,7 +154,7 @@ def test_a_cut_response_pays_the_penalty() -> None:
 
 def test_permuting_the_batch_permutes_the_rewards() -> None:
     order = torch.tensor([2, 0, 1])
-    arguments = {
+    arguments: dict[str, Any] = {
         "scores": torch.tensor([1.0, 2.0, 3.0]),
         "logprobs": torch.tensor([[-1.0, -2.0], [-3.0, -1.0], [-0.5, -0.1]]),
         "reference_logprobs": torch.tensor([[-2.0, -2.0], [-1.0, -1.0], [-0.5, -0.7]]),

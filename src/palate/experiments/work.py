@@ -141,6 +141,7 @@ class Work:
                 end_tokens=self.renderer.end_token_ids,
                 max_new_tokens=getattr(self.settings, "max_new_tokens", 64),
                 temperature=getattr(self.settings, "temperature", 1.0),
+                stop=getattr(self.settings, "stop", ()),
             )
         return Run(folder, resume, identity, fixed, listeners, saved)
 

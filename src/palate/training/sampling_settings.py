@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from palate.errors import RecipeError
 from palate.training.stage_settings import StageSettings, not_negative, positive, setting
 
 
@@ -13,7 +14,8 @@ class SamplingSettings(StageSettings):
     num_samples_per_prompt: int = setting(1, "responses sampled to each prompt")
     max_new_tokens: int = setting(64, "tokens of a response at most")
     temperature: float = setting(1.0, "of sampling, and of every log-probability of the run")
-    missing_eos_penalty: float = setting(1.0, "taken off the score of a response without EOS")
+    stop: tuple[str, ...] = setting((), "text that ends a response as EOS does; repeat it")
+    missing_eos_penalty: float = setting(1.0, "taken off the score of a response that was cut")
     kl_coef: float = setting(0.05, "weight of the KL penalty against the reference (TRL)")
 
     def __post_init__(self) -> None:
@@ -21,3 +23,5 @@ class SamplingSettings(StageSettings):
         for name in ("num_samples_per_prompt", "max_new_tokens", "temperature"):
             positive(name, getattr(self, name))
         not_negative("kl_coef", self.kl_coef)
+        if not all(self.stop):
+            raise RecipeError("stop has an empty text, which would end every response at once")

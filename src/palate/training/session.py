@@ -128,15 +128,7 @@ class Session:
         self.standing = Standing()
         self._evaluate, self._sample, self._saved = evaluate, run.sample, run.saved
         self._window = Window()
-        self._best = Best(
-            stage,
-            roles,
-            trained,
-            settings,
-            self.standing,
-            run.folder,
-            *([admits] if admits else []),
-        )
+        self._best = Best(stage, roles, trained, settings, self.standing, run.folder, admits)
         self._parameters = {
             f"{name}/{key}": p for name in trained for key, p in roles.parameters(name).items()
         }
@@ -182,8 +174,9 @@ class Session:
         # A loop that raised has left its step, but not the step's dropout.
         self.roles.model.eval()
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self, *, dropout: bool = True) -> Iterator[Step]:
         """Steps of the run, from where it stands; what is due after a step happens in between."""
+        mode = self.roles.training if dropout else self.roles.scoring
         done = self.standing.step
         with progress(self.stage, self.num_steps, done=done) as advance:
             while self.standing.step < self.num_steps and not self.standing.stopped:
@@ -192,7 +185,7 @@ class Session:
                 self._current = Step(number, rows, first=number == 1)
                 for group in self._optimizer.param_groups:
                     group["lr"] = learning_rate(self.settings, number, self.num_steps)
-                with self.roles.training():
+                with mode():
                     yield self._current
                 self.standing.step = number
                 self.standing.examples += len(rows)

@@ -4,7 +4,7 @@ SFT, reward model and DPO stand here; what all stages have is `stage_settings.py
 methods have is `sampling_settings.py`, PPO is `ppo_settings.py`. All are found here.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 from palate.errors import RecipeError
@@ -147,11 +147,6 @@ class DPOSettings(StageSettings):
     def uses(self, name: str) -> bool:
         """Whether a loss of the run reads this setting of the family."""
         return any(name in LOSS_TYPES[loss].uses for loss, _ in self.losses)
-
-    def changed(self, name: str) -> bool:
-        """Whether a setting has another value than its default."""
-        defaults = {f.name: f.default for f in fields(self)}
-        return bool(getattr(self, name) != defaults[name])
 
 
 def _smoothing(value: float) -> None:

@@ -151,8 +151,13 @@ class StageSettings:
         return cls(**{f.name: coerced(f, values[f.name]) for f in fields(cls) if f.name in values})
 
     def to_mapping(self) -> dict[str, Any]:
-        """All settings by name, defaults included."""
-        return asdict(self)
+        """All settings by name, defaults included, in the types that YAML and JSON have."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    def changed(self, name: str) -> bool:
+        """Whether a setting has another value than its default."""
+        defaults = {f.name: f.default for f in fields(self)}
+        return bool(getattr(self, name) != defaults[name])
 
 
 def choices(settings: type[StageSettings]) -> dict[str, tuple[str, ...]]:
