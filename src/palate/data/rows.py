@@ -38,6 +38,10 @@ Row = Mapping[str, object]
 _TURN_BORDER = re.compile(r"(?:(?:\A|\n)\w[\w ]{0,30}(?<!\d):|[>\]])\Z")
 
 
+# What makes a prompt's record; every other column is kept as it is.
+_PROMPT_COLUMNS = {"prompt", "messages", "chosen", "rejected", "id"}
+
+
 class SharedBeginning(NamedTuple):
     """Two texts, parted where they begin to differ."""
 
@@ -95,7 +99,8 @@ def parse_prompt(row: Row, *, origin: str) -> Prompt:
         RowFault: the row cannot be used; `.fault` has the code.
     """
     try:
-        return Prompt(_prompt(row, origin), _id(row), origin)
+        columns = {name: value for name, value in row.items() if name not in _PROMPT_COLUMNS}
+        return Prompt(_prompt(row, origin), _id(row), origin, columns)
     except Refusal as refusal:
         raise RowFault(fault(refusal.code, str(refusal), origin=origin)) from None
 
