@@ -196,9 +196,13 @@ class Roles:
         *,
         adapter: Path | None = None,
         shared: bool = True,
+        folder: Path | None = None,
     ) -> None:
-        """The value function of PPO: a head on the policy's hidden rows, or a trunk of its own."""
-        if shared:
+        """PPO's value function: a head on the policy's rows, or a trunk of its own (of `folder`)."""
+        if folder is not None:
+            role, _ = self._role_in("value", folder)
+            role.head, role.trainable = self._new_head(), True
+        elif shared:
             policy = self["policy"]
             role = Role(policy.trunk, policy.adapter, self._new_head(), trainable=True)
         else:
@@ -217,24 +221,8 @@ class Roles:
         Raises:
             ModelError: the folder has no head, or belongs to another base.
         """
-        refuse_unsafe(folder)
-        if (folder / "adapter_config.json").exists():
-            if "policy" in self and self["policy"].trainable and self["policy"].adapter is None:
-                raise ModelError(
-                    f"{folder}: the reward model is an adapter on the base whose weights are all "
-                    "to be trained, so its rewards would change; train adapters (--use-peft)"
-                )
-            found = read_reward_adapter(folder)
-            self.adapters.fill("reward", found, folder)
-            assert found.head is not None
-            role, weight = Role(self.trunk, "reward"), found.head
-        else:
-            weight = read_head(folder)
-            if is_base:
-                role = Role(self.trunk)
-            else:
-                model = prepare(read_model(folder, dtype=self.model.dtype)).to(self.device)
-                role = Role(Trunk(model))
+        role, weight = self._role_in("reward", folder, is_base=is_base)
+        if role.adapter is None:
             role.trunk.model.requires_grad_(False)
         weight = read_heads(folder, weight)
         count, width = weight.shape
@@ -374,6 +362,25 @@ class Roles:
         model = self.model if name == "reward" and not self._roles else copy.deepcopy(self.model)
         trunk = self.trunk if model is self.model else Trunk(model)
         return Role(trunk, None, self._new_head())
+
+    def _role_in(self, name: str, folder: Path, *, is_base: bool = False) -> tuple[Role, Tensor]:
+        """A reward model's folder as a role, and its head [1, width] that stock libraries get."""
+        refuse_unsafe(folder)
+        if not (folder / "adapter_config.json").exists():
+            head = read_head(folder)
+            if is_base:
+                return Role(self.trunk), head
+            model = prepare(read_model(folder, dtype=self.model.dtype)).to(self.device)
+            return Role(Trunk(model)), head
+        if "policy" in self and self["policy"].trainable and self["policy"].adapter is None:
+            raise ModelError(
+                f"{folder}: the {name} model is an adapter on the base whose weights are all to be "
+                "trained, so what it says would change; train adapters (--use-peft)"
+            )
+        found = read_reward_adapter(folder)
+        self.adapters.fill(name, found, folder)
+        assert found.head is not None
+        return Role(self.trunk, name), found.head
 
     def _new_head(self, count: int = 1) -> nn.Linear:
         width = self.model.config.hidden_size

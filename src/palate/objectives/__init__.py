@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from palate.objectives.divergence import kl_k1 as kl_k1
     from palate.objectives.divergence import kl_k2 as kl_k2
     from palate.objectives.divergence import kl_k3 as kl_k3
+    from palate.objectives.ensemble import cautious_rewards as cautious_rewards
     from palate.objectives.f_divergence import DIVERGENCE_SCORES as DIVERGENCE_SCORES
     from palate.objectives.f_divergence import alpha_divergence_score as alpha_divergence_score
     from palate.objectives.f_divergence import forward_kl_score as forward_kl_score
@@ -75,6 +76,7 @@ _MODULES = {
     ),
     "controllers": ("adapted_kl_coef",),
     "divergence": ("KL_ESTIMATORS", "kl_exact", "kl_k1", "kl_k2", "kl_k3"),
+    "ensemble": ("cautious_rewards",),
     "f_divergence": (
         "DIVERGENCE_SCORES",
         "alpha_divergence_score",

@@ -14,7 +14,7 @@ from palate.errors import RecipeError
 from palate.experiments.prepare import add_value
 from palate.experiments.reward_gate import GateMode, GateRule
 from palate.experiments.reward_source import RewardSource, reward_source
-from palate.experiments.rewards import take_reward
+from palate.experiments.rewards import take_reward, watch_reward
 from palate.models.reward_function import RewardFunction
 from palate.trainers.arguments import strict
 from palate.trainers.configs import PPOConfig
@@ -44,6 +44,8 @@ class PPOTrainer(Trainer):
         reward_gate: what to do about a reward model that was checked (`palate check-reward`) and
             is not fit to be optimized against: "require" refuses it, "warn" says so, "off" does
             not look.
+        gold_funcs: what is really wanted, of the same kinds as `reward_funcs`: only watched, as
+            `objective/gold`; `args.gold_patience` ends the run where the two part.
         args: settings.
         train_dataset: a `datasets.Dataset`, a list of dicts or a path, with a column `prompt`.
         eval_dataset: held-out prompts of the same kinds.
@@ -70,6 +72,7 @@ class PPOTrainer(Trainer):
         reward_funcs: RewardFuncs | None = None,
         reward_weights: Sequence[float] | None = None,
         reward_gate: GateMode = "require",
+        gold_funcs: RewardFuncs | None = None,
         train_dataset: object = None,
         eval_dataset: object = None,
         processing_class: PreTrainedTokenizerBase | None = None,
@@ -84,19 +87,24 @@ class PPOTrainer(Trainer):
         settings = told(config, roles, "policy")
         add_value(roles, start.loaded, settings)
         taken = take_reward(
-            sources, roles, max_length=settings.max_length, max_new_tokens=settings.max_new_tokens
-        )
-        reward = taken.reward
+            sources, roles, max_length=settings.max_length, max_new_tokens=settings.max_new_tokens,
+            uncertainty_coef=settings.uncertainty_coef,
+        )  # fmt: skip
+        reward, gold = taken.reward, None
+        if gold_funcs is not None:
+            gold = watch_reward(_sources(None, gold_funcs, None, "off"), roles)
         ends = renderer.end_token_ids
 
         def learn(trees: Sequence[Tree], held_out: Sequence[Tree], run: Run) -> Result:
             return train_ppo(
                 roles, trees, settings, reward=reward, end_tokens=ends, eval_prompts=held_out,
-                run=run,
+                gold=gold, run=run,
             )  # fmt: skip
 
         def score(trees: Sequence[Tree]) -> dict[str, float]:
-            return evaluate_policy(roles, trees, settings, reward=reward, end_tokens=ends)
+            return evaluate_policy(
+                roles, trees, settings, reward=reward, end_tokens=ends, gold=gold
+            )
 
         course = Course(
             stage="ppo",

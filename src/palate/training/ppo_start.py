@@ -49,14 +49,7 @@ def check_ppo_start(
             f"gold_patience is {settings.gold_patience}, but there are {len(eval_prompts)} "
             "evaluation prompts, and a standard error needs two; give evaluation data"
         )
-    told = cautions(settings)
-    head = roles["reward"].head if "reward" in roles else None
-    if settings.uncertainty_coef and (head is None or head.out_features == 1):
-        told.append(
-            "uncertainty_coef has no effect: only a reward model of several heads (palate reward "
-            "--num-heads) says how unsure it is"
-        )
-    for sentence in told:
+    for sentence in cautions(settings):
         log.warning("%s", sentence)
 
 
