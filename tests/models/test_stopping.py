@@ -46,14 +46,14 @@ def test_samples_end_with_the_token_that_completes_the_text() -> None:
         roles, "policy", PROMPTS, num_samples=40, max_new_tokens=12, end_tokens=(2,), stop=stop,
         seed=0,
     )  # fmt: skip
-    ways = set()
+    ways: set[str | bool] = set()
     for one in (one for some in drawn for one in some):
         whole, before = decode([*one.tokens]), decode([*one.tokens[:-1]])
         found = [text for text in stop if text in whole]
         assert not any(text in before for text in stop)
         assert one.stopped == (bool(found) or one.tokens[-1] == 2)
         assert one.stopped or len(one.tokens) == 12
-        ways.update(found or [one.tokens[-1] == 2])
+        ways |= set(found) or {one.tokens[-1] == 2}
     assert ways == {*stop, True, False}
     # What is learned from are the log-probabilities of just these tokens.
     forest = plant(

@@ -198,7 +198,7 @@ class Roles:
         shared: bool = True,
         folder: Path | None = None,
     ) -> None:
-        """PPO's value function: a head on the policy's rows, or a trunk of its own (of `folder`)."""
+        """PPO's value function: a head on the policy's rows, or a trunk (of `folder`)."""
         if folder is not None:
             role, _ = self._role_in("value", folder)
             role.head, role.trainable = self._new_head(), True
