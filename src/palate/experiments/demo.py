@@ -17,7 +17,7 @@ from palate.data.records import Preference, Prompt
 from palate.data.render import Renderer
 from palate.errors import UsageError
 from palate.experiments.arms import Arm, Decoding, Measured, arm_roles, best_of_n, draw
-from palate.experiments.compare import measure_arms, write_results
+from palate.experiments.compare import MEASURED, measure_arms, write_results
 from palate.experiments.comparison import Comparison
 from palate.experiments.cost import Cost
 from palate.experiments.embedded import (
@@ -45,7 +45,7 @@ KL_COEFS = (0.4, 0.1, 0.005)
 BEST_OF = 16
 # Held-out pairs that the gate looks at: every probe scores them once more.
 GATE_PAIRS = 300
-OWN_RUNS = re.compile(r"sft|(dpo-beta-[0-9.]+|ppo-kl-[0-9.]+|reward)-seed-[0-9]+")
+OWN_RUNS = re.compile(r"sft|measured|(dpo-beta-[0-9.]+|ppo-kl-[0-9.]+|reward)-seed-[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,9 @@ def run_demo(
     prompts = world_prompts(sizes.prompts, seed=seed, split="heldout")
     decoding = Decoding(num_samples=2, max_new_tokens=MAX_RESPONSE_TOKENS)
     arms = _arms(sft, trained)
-    measured = measure_arms(arms, sft.model_dir, prompts, decoding, gold=gold_function)
+    measured = measure_arms(
+        arms, sft.model_dir, prompts, decoding, gold=gold_function, keep=folder / MEASURED
+    )
     yardstick, sampled = _best_of_n(sft.model_dir, trained, prompts, decoding)
     arms.append(yardstick)
     measured[yardstick.name] = sampled
