@@ -191,11 +191,11 @@ def _train(
     assert isinstance(reward_settings, RewardSettings)
     reward_settings = replace(reward_settings, seed=seed, output_dir=place("reward"))
     reward = run_reward(reward_settings, load(sft), train, eval_pairs=held_out)
-    ppo = {}
+    ppo: dict[float, Outcome] = {}
     for kl_coef in KL_COEFS:
         ppo[kl_coef] = train_world_ppo(
             sft, reward.model_dir, sizes, kl_coef=kl_coef, seed=seed,
-            output_dir=place(f"ppo-kl-{kl_coef:g}"), held_out=held_out,
+            output_dir=place(f"ppo-kl-{kl_coef:g}"), held_out=() if ppo else held_out,
         )  # fmt: skip
     return Trained(dpo, reward, ppo)
 
@@ -213,7 +213,7 @@ def train_world_ppo(
     """PPO on the world's training prompts, its gold reward watched beside the proxy.
 
     A reward model that fails its gate on the held-out pairs is told of and used: the comparison
-    shows what comes of it.
+    shows what comes of it. Without pairs nobody looks.
     """
     settings = world_settings("ppo", sizes)
     assert isinstance(settings, PPOSettings)
@@ -222,7 +222,7 @@ def train_world_ppo(
     gold = FunctionReward(gold_function, Renderer(loaded.tokenizer).decode)
     prompts = world_prompts(2000, seed=seed + 2000)
     watched = world_prompts(64, seed=seed + 3000, split="heldout")
-    gate = GateRule("warn", (lambda: held_out[:GATE_PAIRS]) if held_out else None)
+    gate = GateRule("warn", lambda: held_out[:GATE_PAIRS]) if held_out else GateRule("off")
     return run_ppo(
         settings, loaded, prompts, reward=reward, gold=gold, gate=gate, eval_prompts=watched
     )

@@ -17,14 +17,11 @@ import numpy as np
 
 from palate.data.records import Prompt
 from palate.experiments.arms import Decoding, Measured, as_text
-from palate.experiments.passport import PASSPORT
-from palate.experiments.reward_gate import GATE_FILE
+from palate.experiments.hashes import folder_hash
 
 # Raised where sampling or scoring changes what a model's numbers are.
 VERSION = 1
 GRIDS = ("proxy", "kl", "kl_k1", "kl_k3", "length", "stopped")
-# Files of a model folder that do not change what the model says.
-_SILENT = (PASSPORT, GATE_FILE)
 
 
 class KeptMeasures:
@@ -61,19 +58,6 @@ class KeptMeasures:
         each = [folder_hash(path) if path else None for path in (model, reward)]
         key = sha256(json.dumps([*self._common, *each]).encode()).hexdigest()
         return self._folder / f"{key[:24]}.json"
-
-
-def folder_hash(folder: Path) -> str:
-    """A hash of the files of a model folder that decide what it says."""
-    digest = sha256()
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.json"),
-                        *folder.glob("*.jinja"), *folder.glob("*.model")]):  # fmt: skip
-        if path.name not in _SILENT:
-            digest.update(path.name.encode())
-            with path.open("rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-    return digest.hexdigest()
 
 
 def _write(path: Path, measured: Measured) -> None:
