@@ -115,7 +115,7 @@ def _find_inputs(stage: Stage, sources: Sources, settings: StageSettings, folder
 
     rewards: list[RewardSource] = []
     if isinstance(sources, PPOSources):
-        rewards = reward_sources(sources.reward or ())
+        rewards = reward_sources(sources.reward or (), cache=folder / "judge-cache.jsonl")
     for source in rewards:
         if source.folder is not None:
             refuse_unsafe(source.folder)
