@@ -16,11 +16,11 @@ from palate.models.remote import (
     MAX_FAILURES_IN_A_ROW,
     Patience,
     RemoteClient,
-    Reply,
     Request,
     chat,
     completion,
 )
+from palate.models.remote_reply import Reply
 
 QUICK = Patience(timeout=0.4, max_retries=2, first_wait=0.02, max_wait=1.5, concurrency=4)
 HELLO = chat([{"role": "user", "content": "hello"}], temperature=0.0)

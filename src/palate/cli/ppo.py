@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 HELP = """Train a policy against a reward model (PPO with a KL penalty).
 
 Rows: {"prompt"}, or pairs, whose prompts are taken; further columns reach reward functions. The
-model to start from is the reference too. --reward is a reward model's folder, MODULE:FUNCTION or
-FILE.py:FUNCTION; several, as 0.7*runs/reward, are summed. A reward model is refused (exit code 4)
-where it is not fit to be optimized against: see palate check-reward. --gold is watched beside it.
-Without --model and --data it runs on the embedded world, whose gold reward is known."""
+model to start from is the reference too. --reward is a reward model's folder, MODULE:FUNCTION,
+FILE.py:FUNCTION, judge:FILE.yaml or judge:MODEL@URL; several, as 0.7*runs/reward, are summed. A
+reward model is refused (exit code 4) where it is not fit to be optimized against: see palate
+check-reward. --gold is watched beside it. Without --model and --data it runs on the embedded world,
+whose gold reward is known."""
 
 
 def _run(settings: PPOSettings, inputs: Inputs, frame: "Frame") -> "Outcome":

@@ -52,8 +52,8 @@ class PPOSources(Sources):
 
     reward: list[str] | None = setting(
         None,
-        "reward model folder, MODULE:FUNCTION or FILE.py:FUNCTION; several, each with a weight as "
-        "in 0.7*FOLDER, are summed",
+        "reward model folder, MODULE:FUNCTION, FILE.py:FUNCTION, judge:FILE.yaml or "
+        "judge:MODEL@URL; several, each with a weight as in 0.7*FOLDER, are summed",
     )
     gold: list[str] | None = setting(
         None,

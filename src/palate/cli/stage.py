@@ -116,8 +116,9 @@ def _find_inputs(stage: Stage, sources: Sources, settings: StageSettings, folder
     rewards: list[RewardSource] = []
     golds: list[RewardSource] = []
     if isinstance(sources, PPOSources):
-        rewards = reward_sources(sources.reward or ())
-        golds = reward_sources(sources.gold or (), flag="--gold")
+        cache = folder / "judge-cache.jsonl"
+        rewards = reward_sources(sources.reward or (), cache=cache)
+        golds = reward_sources(sources.gold or (), flag="--gold", cache=cache)
     for source in (*rewards, *golds):
         if source.folder is not None:
             refuse_unsafe(source.folder)

@@ -3,6 +3,8 @@
     [WEIGHT*]FOLDER              a reward model that palate reward trained
     [WEIGHT*]MODULE:FUNCTION     a Python function (prompts, responses, **columns) → numbers
     [WEIGHT*]FILE.py:FUNCTION    the same, from a file
+    [WEIGHT*]judge:FILE.yaml     a language model behind an OpenAI-compatible server, as a card says
+    [WEIGHT*]judge:MODEL@URL     the same with the card's defaults
 
 Functions are imported, and so run, because the user names them; nothing in data can name one. No
 model is loaded and no request sent here: what cannot work is found before any work.
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from palate.experiments.reward_gate import GateRule
 
 _WEIGHTED = re.compile(r"\s*([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*\*\s*(.+)", re.DOTALL)
+_JUDGE = "judge:"
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -59,12 +62,13 @@ class RewardSource:
             )
 
 
-def reward_source(given: str, *, flag: str = "--reward") -> RewardSource:
+def reward_source(given: str, *, flag: str = "--reward", cache: Path | None = None) -> RewardSource:
     """Read one reward as the module's table has it.
 
     Args:
         given: what the user wrote.
         flag: where, for messages.
+        cache: where a judge keeps what it was told; None: nowhere.
 
     Raises:
         UsageError: it is none of the forms; the folder, file, module or function is not there.
@@ -73,21 +77,29 @@ def reward_source(given: str, *, flag: str = "--reward") -> RewardSource:
     parted = _WEIGHTED.fullmatch(given)
     weight, name = (_weight(parted[1], flag, given), parted[2]) if parted else (1.0, given)
     place = f"{flag} {given}"
+    if name.startswith(_JUDGE):
+        from palate.experiments.judging.reward import judge_function
+
+        return RewardSource(given, weight, function=judge_function(name, place=place, cache=cache))
     module, colon, attribute = name.rpartition(":")
     if colon and not Path(name).exists():
         return RewardSource(given, weight, function=_function(module, attribute, place))
     return RewardSource(given, weight, folder=_folder(name, place))
 
 
-def reward_sources(given: Sequence[str], *, flag: str = "--reward") -> list[RewardSource]:
+def reward_sources(
+    given: Sequence[str], *, flag: str = "--reward", cache: Path | None = None
+) -> list[RewardSource]:
     """Read several rewards; arguments and errors as `reward_source`."""
-    return [reward_source(one, flag=flag) for one in given]
+    return [reward_source(one, flag=flag, cache=cache) for one in given]
 
 
 def absolute_reward(given: str) -> str:
     """The same source with its folder or file absolute, so that a recipe works from anywhere."""
     parted = _WEIGHTED.fullmatch(given)
     prefix, name = (given[: parted.start(2)], parted[2]) if parted else ("", given)
+    if name.startswith(_JUDGE):
+        prefix, name = f"{prefix}{_JUDGE}", name.removeprefix(_JUDGE)
     file, colon, attribute = name.rpartition(":")
     if colon and not Path(name).exists():
         there = Path(file).is_file()
@@ -118,7 +130,8 @@ def _function(module: str, attribute: str, place: str) -> RewardFunction:
             raise UsageError(f"{place}: there is no file {module} in {Path.cwd()}; check the path")
     elif not _MODULE.fullmatch(module):
         raise UsageError(
-            f"{place}: {module!r} is no module; write FOLDER, MODULE:FUNCTION or FILE.py:FUNCTION"
+            f"{place}: {module!r} is no module; write FOLDER, MODULE:FUNCTION, FILE.py:FUNCTION, "
+            "judge:FILE.yaml or judge:MODEL@URL"
         )
     with _import_errors(module, place):
         found = _imported_file(Path(module)) if module.endswith(".py") else _imported(module)

@@ -38,8 +38,8 @@ class PPOTrainer(Trainer):
         ref_model: the reference; None (recommended) is the model as it is now.
         reward_model: the folder of a reward model that Palate trained.
         reward_funcs: instead, a function (prompts, responses, **columns) → one number a response,
-            a source as `--reward` takes it (a folder or "module:function"), or several, whose
-            rewards are summed.
+            a source as `--reward` takes it (a folder, "module:function", "judge:FILE.yaml"), or
+            several, whose rewards are summed.
         reward_weights: what the rewards of `reward_funcs` are multiplied by; None: 1 each.
         reward_gate: what to do about a reward model that was checked (`palate check-reward`) and
             is not fit to be optimized against: "require" refuses it, "warn" says so, "off" does
