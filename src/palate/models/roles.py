@@ -201,17 +201,21 @@ class Roles:
         """PPO's value function: a head on the policy's rows, or a trunk (of `folder`)."""
         if folder is not None:
             role, _ = self._role_in("value", folder)
-            role.head, role.trainable = self._new_head(), True
+            role.head = self._new_head()
         elif shared:
             policy = self["policy"]
-            role = Role(policy.trunk, policy.adapter, self._new_head(), trainable=True)
+            role = Role(policy.trunk, policy.adapter, self._new_head())
         else:
             role = self._own_role("value", lora, adapter)
-            role.trainable = True
+        role.trainable = True
         assert role.head is not None
         # A value of zero everywhere is a better start than a random one.
         nn.init.zeros_(role.head.weight)
         self._train(role, "value")
+        if role.adapter is None and role.trunk is not self.trunk:
+            # A head that the model has already is not used, and would learn nothing.
+            role.trunk.model.requires_grad_(False)
+            role.trunk.decoder.requires_grad_(True)
 
     def load_reward(self, folder: Path, *, is_base: bool = False) -> None:
         """Take up a trained reward model, frozen: an adapter on this base, or a model of its own.
@@ -364,14 +368,13 @@ class Roles:
         return Role(trunk, None, self._new_head())
 
     def _role_in(self, name: str, folder: Path, *, is_base: bool = False) -> tuple[Role, Tensor]:
-        """A reward model's folder as a role, and its head [1, width] that stock libraries get."""
+        """A reward model's folder as a role, and its (mean) head [1, width]."""
         refuse_unsafe(folder)
         if not (folder / "adapter_config.json").exists():
-            head = read_head(folder)
-            if is_base:
-                return Role(self.trunk), head
-            model = prepare(read_model(folder, dtype=self.model.dtype)).to(self.device)
-            return Role(Trunk(model)), head
+            head, trunk = read_head(folder), self.trunk
+            if not is_base:
+                trunk = Trunk(prepare(read_model(folder, dtype=self.model.dtype)).to(self.device))
+            return Role(trunk), head
         if "policy" in self and self["policy"].trainable and self["policy"].adapter is None:
             raise ModelError(
                 f"{folder}: the {name} model is an adapter on the base whose weights are all to be "

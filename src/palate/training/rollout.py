@@ -60,6 +60,7 @@ class Rollout:
         self.trees = trees
         whole = plant(trees, device=logprobs.device)
         self.scores, self.gold = scores, gold
+        evaluated = controls is None
         controls = controls or Controls(settings, {})
         self.kl_coef = controls.kl_coef
         # The bonus' baseline: one number for all micro-batches, which never change a gradient.
@@ -101,7 +102,7 @@ class Rollout:
         self._penalized = scores - settings.missing_eos_penalty * (~whole.stopped).float()
         if gold is not None:
             self.metrics["objective/gold"] = float(gold.mean())
-        if settings.adap_kl_ctrl:
+        if settings.adap_kl_ctrl and not evaluated:
             self.metrics["objective/kl_coef"] = self.kl_coef
         if settings.kl_budget:
             self.metrics["objective/kl_budget_used"] = self.kl / settings.kl_budget
