@@ -69,7 +69,7 @@ def test_a_run_over_its_budget_ends_cleanly_and_says_so(
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--value-model", "nowhere"], "value_model is 'nowhere'; it is one of shared, separate, or"),
+        (["--value-model", "nowhere"], "value_model is 'nowhere'; it is one of shared, separate"),
         (["--stop", ""], "--stop: stop has an empty text"),
         (["--kl-penalty-in", "loss"], "kl_estimator is k1, but kl_penalty_in is loss"),
         (["--gold-patience", 2, "--eval-steps", 1, "--eval-fraction", 0.3], "no gold reward"),
