@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate demo-seeds over-optimization clean
+.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization clean
 
 setup: $(STAMP)
 
@@ -43,6 +43,9 @@ known-optimum: setup
 
 reward-gate: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/experiments/test_reward_pathology.py -m slow
+
+ppo-memory: setup
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_ppo_controls.py -m slow
 
 demo-seeds: setup
 	$(BIN)/python benchmarks/demo_seeds.py
