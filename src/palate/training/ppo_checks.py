@@ -26,8 +26,8 @@ def refuse_contradictions(s: "PPOSettings") -> None:
         )
     if s.adap_kl_ctrl and not s.kl_coef:
         raise RecipeError(
-            "adap_kl_ctrl multiplies kl_coef, but kl_coef is 0 and would stay 0; set it above 0 "
-            "(Ziegler et al. start at 0.1 to 0.15)"
+            "adap_kl_ctrl multiplies kl_coef, but kl_coef is 0 and would stay 0; set kl_coef above "
+            "0, or turn adap_kl_ctrl off"
         )
     if s.adap_kl_ctrl and s.kl_budget and s.adap_kl_target > s.kl_budget:
         raise RecipeError(
