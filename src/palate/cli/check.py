@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from palate.cli.output import print_json
+from palate.cli.rows import DEFAULT_RULE, Columns, Form, Margins, MaxLine, RuleName, layout
 from palate.data.check import CheckReport, Lengths, check_preferences
 
 HELP = """Report every fault of a file of preference pairs, with its place and what to do.
@@ -14,14 +15,23 @@ Exit code 2 where a row cannot be used, else 0. Nothing is changed."""
 
 def check(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="pairs: .jsonl, .jsonl.gz or a saved data set")
+        str,
+        typer.Argument(
+            metavar="DATA", help="pairs: a file, saved data set, OWNER/NAME, - (docs/data.md)"
+        ),
     ],
     eval_data: Annotated[
         str | None, typer.Option(help="pairs that must share no prompt with DATA")
     ] = None,
+    format: Form = None,
+    columns: Columns = None,
+    rule: RuleName = DEFAULT_RULE,
+    margins: Margins = False,
+    max_line_bytes: MaxLine = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    report = check_preferences(data, eval_path=eval_data)
+    how = layout(format, columns, rule, margins, max_line_bytes)
+    report = check_preferences(data, eval_path=eval_data, layout=how)
     if as_json:
         print_json(report.to_json())
     else:

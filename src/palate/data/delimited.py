@@ -181,7 +181,7 @@ def write_delimited(
     delimiter: str,
 ) -> None:
     """Write rows below their header; every text cell is quoted where it has to be."""
-    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+    writer = csv.writer(file, delimiter=delimiter, lineterminator="\r\n")
     writer.writerow(header)
     for row in rows:
         writer.writerow([write_cell(row.get(column)) for column in header])

@@ -44,7 +44,7 @@ def split_array(
                 depth -= 1
             elif depth == 1 and mark in b",]":
                 if element.size or count or mark == b",":
-                    yield element.close(name)
+                    yield element.close(name, line)
                 element, count = _Element(max_bytes), count + 1
                 depth -= mark == b"]"
                 if not depth:
@@ -86,8 +86,9 @@ class _Element:
     def text(self) -> str:
         return self._bytes.decode("utf-8", errors="backslashreplace")
 
-    def close(self, name: str) -> Line:
-        origin = f"{name}:{self.line}"
+    def close(self, name: str, line: int) -> Line:
+        """Parse it; `line` is where it ends, which is the place of one without a byte."""
+        origin = f"{name}:{self.line or line}"
         if self.size > self._max:
             return too_long(bytes(self._bytes), origin, self._max)
         return decode(bytes(self._bytes), origin)

@@ -41,7 +41,7 @@ def parquet_rows(file: io.BufferedReader, name: str) -> Iterator[Line]:
     limit = max(MIN_UNPACKED_BYTES, MAX_RATIO * file.seek(0, io.SEEK_END))
     number, unpacked = 0, 0
     try:
-        table = parquet.ParquetFile(pa.PythonFile(file, mode="r"))
+        table = parquet.ParquetFile(pa.PythonFile(file, mode="r"), page_checksum_verification=True)
         promised = [table.metadata.row_group(i) for i in range(table.metadata.num_row_groups)]
         _check_size(sum(group.total_byte_size for group in promised), limit, name)
         for batch in table.iter_batches(batch_size=_BATCH):
