@@ -101,7 +101,7 @@ def read_preferences(
     Raises:
         DataError: a bad row (without `skip_bad`), no usable row, or an unreadable file.
     """
-    return _read(_lines_of(path), _PREFERENCES, str(path), skip_bad, rejects_path)
+    return _read(lines_of(path), _PREFERENCES, str(path), skip_bad, rejects_path)
 
 
 def read_comparisons(
@@ -111,7 +111,7 @@ def read_comparisons(
 
     A file holds the one kind or the other.
     """
-    return _read(_lines_of(path), _COMPARISONS, str(path), skip_bad, rejects_path)
+    return _read(lines_of(path), _COMPARISONS, str(path), skip_bad, rejects_path)
 
 
 def read_demonstrations(
@@ -126,14 +126,14 @@ def read_demonstrations(
     Other arguments and errors are those of `read_preferences`.
     """
     door = _CHOSEN if use_chosen else _DEMONSTRATIONS
-    return _read(_lines_of(path), door, str(path), skip_bad, rejects_path)
+    return _read(lines_of(path), door, str(path), skip_bad, rejects_path)
 
 
 def read_prompts(
     path: str | Path, *, skip_bad: bool = False, rejects_path: str | Path | None = None
 ) -> Reading[Prompt]:
     """Read prompts, or the prompts of preferences; arguments and errors as `read_preferences`."""
-    return _read(_lines_of(path), _PROMPTS, str(path), skip_bad, rejects_path)
+    return _read(lines_of(path), _PROMPTS, str(path), skip_bad, rejects_path)
 
 
 def preferences_from_rows(
@@ -192,7 +192,7 @@ def survey_preferences(path: str | Path) -> Reading[Preference]:
     Raises:
         DataError: the file is missing, a folder, damaged or of another kind.
     """
-    reading, _ = _collect(_lines_of(path), _PREFERENCES)
+    reading, _ = _collect(lines_of(path), _PREFERENCES)
     if reading.num_read:
         return reading
     nothing = fault("E111", "there is no row in this file", origin=f"{path}:1")
@@ -224,7 +224,7 @@ def _collect(
     rejects: list[dict[str, object]] = []
     file_format, first_origin = "", ""
     for line in lines:
-        line = _unwrap_reject(line)
+        line = unwrap_reject(line)
         try:
             if line.fault is not None or line.row is None:
                 raise RowFault(line.fault or fault("E106", "no object", origin=line.origin))
@@ -254,7 +254,7 @@ def _parse(line: Line, door: _Door[Record]) -> Record:
     return door.parse(line.row, origin=line.origin)
 
 
-def _unwrap_reject(line: Line) -> Line:
+def unwrap_reject(line: Line) -> Line:
     if line.row is None or set(line.row) != _REJECT_KEYS:
         return line
     row = line.row["row"]
@@ -265,7 +265,7 @@ def _unwrap_reject(line: Line) -> Line:
     return line
 
 
-def _lines_of(path: str | Path) -> Iterator[Line]:
+def lines_of(path: str | Path) -> Iterator[Line]:
     path = Path(path)
     if (path / "dataset_dict.json").is_file():
         path = _only_split(path)
