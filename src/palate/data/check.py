@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from palate.data.checks.clean import write_clean
+from palate.data.checks.clean import REJECTS, write_clean
 from palate.data.checks.profile import Lengths
 from palate.data.checks.survey import Limit, Survey, survey
 from palate.data.checks.tally import FaultGroup
@@ -67,6 +67,23 @@ class CheckReport:
         return report
 
 
+@dataclass(frozen=True, slots=True)
+class CleanReport:
+    """What was found in a file, and what became of its rows.
+
+    Attributes:
+        report: of the file.
+        num_kept: rows in the clean file.
+        num_dropped: rows in the file of rejects.
+        rejects: that file.
+    """
+
+    report: CheckReport
+    num_kept: int
+    num_dropped: int
+    rejects: Path
+
+
 def check_data(
     path: str | Path, *, eval_path: str | Path | None = None, limit: Limit | None = None
 ) -> CheckReport:
@@ -93,7 +110,7 @@ def clean_data(
     eval_path: str | Path | None = None,
     limit: Limit | None = None,
     drop: Collection[str] = (),
-) -> tuple[CheckReport, int]:
+) -> CleanReport:
     """Check a file, and write its usable rows to another; the file is read twice.
 
     Rows with an error go to `rejects.jsonl` beside the output, from which they can be read again
@@ -106,9 +123,6 @@ def clean_data(
         limit: as in `check_data`.
         drop: codes of warnings whose rows are to go too.
 
-    Returns:
-        The report of `path`, and the number of rows that were left out.
-
     Raises:
         DataError: as `check_data`.
         UsageError: the output cannot be written, or would replace what is read.
@@ -119,7 +133,9 @@ def clean_data(
         limit=limit,
         drop=drop,
     )
-    return _report(path, check), write_clean(Path(path), Path(output), dropped=check.dropped)
+    cleaned = write_clean(Path(path), Path(output), dropped=check.dropped)
+    rejects = Path(output).with_name(REJECTS)
+    return CleanReport(_report(path, check), cleaned.num_kept, cleaned.num_dropped, rejects)
 
 
 def _report(path: str | Path, found: Survey) -> CheckReport:

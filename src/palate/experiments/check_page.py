@@ -11,9 +11,10 @@ from palate.data.check import CheckReport
 from palate.errors import UsageError
 from palate.experiments import check_words as words
 from palate.experiments import table
+from palate.measures.on_policy import Fit
 
 
-def write_check_page(report: CheckReport, path: Path) -> None:
+def write_check_page(report: CheckReport, path: Path, *, fit: Fit | None = None) -> None:
     """Write the page, replacing an older one in one step.
 
     Raises:
@@ -21,7 +22,7 @@ def write_check_page(report: CheckReport, path: Path) -> None:
     """
     draft = path.with_name(f".{path.name}.part")
     try:
-        draft.write_text(render_check_page(report), encoding="utf-8")
+        draft.write_text(render_check_page(report, fit=fit), encoding="utf-8")
         os.replace(draft, path)  # noqa: PTH105 - the atomic call, by its name
     except OSError as error:
         raise UsageError(
@@ -29,13 +30,15 @@ def write_check_page(report: CheckReport, path: Path) -> None:
         ) from None
 
 
-def render_check_page(report: CheckReport) -> str:
+def render_check_page(report: CheckReport, *, fit: Fit | None = None) -> str:
     """The report as one self-contained HTML page."""
     return _template().render(
         report=report,
         summary=words.summary(report),
         outcome=words.outcome(report),
         facts=list(words.facts(report)),
+        fit=fit,
+        fit_facts=list(words.fit_facts(fit)) if fit else [],
         counted=words.counted,
     )
 

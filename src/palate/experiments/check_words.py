@@ -6,6 +6,7 @@ from typing import NamedTuple
 from palate.data.check import CheckReport, Lengths
 from palate.experiments.table import measured, percentage, plain
 from palate.measures.estimate import Estimate
+from palate.measures.on_policy import Fit
 
 _UNITS = {"tokens": "tokens of prompt + response"}
 
@@ -56,7 +57,28 @@ def facts(report: CheckReport) -> Iterator[Fact]:
         yield Fact("label noise", noise, f"{reading}; copied rows make it too low")
 
 
-def console_lines(report: CheckReport) -> Iterator[str]:
+def fit_facts(fit: Fit) -> Iterator[Fact]:
+    """How the model stands to the rows; likelihoods per token."""
+    reading = "mean over responses; nearer 0 is likelier"
+    for name, estimate in (
+        ("own samples", fit.samples),
+        ("chosen", fit.chosen),
+        ("rejected", fit.rejected),
+        ("samples − chosen", fit.gap),
+    ):
+        if estimate is not None:
+            value = f"{measured(estimate.to_json())} nats per token"
+            yield Fact(f"likelihood: {name}", value, reading)
+    for name, estimate, reading in (
+        ("chosen on-policy", fit.on_policy, "would pass for the model's own; 95 % of its own do"),
+        ("rejected on-policy", fit.rejected_on_policy, "the same of the rejected responses"),
+        ("prefers chosen", fit.prefers_chosen, "more likely per token than rejected, untrained"),
+    ):
+        if estimate is not None:
+            yield Fact(name, _estimate(estimate), reading)
+
+
+def console_lines(report: CheckReport, fit: Fit | None = None) -> Iterator[str]:
     """The report as lines that a terminal can show, whatever the data hold."""
     yield plain(f"{report.path}: {summary(report)}")
     for group in report.faults:
@@ -67,11 +89,14 @@ def console_lines(report: CheckReport) -> Iterator[str]:
             yield plain(f"  {place.origin}: {place.message}")
         if group.count > len(group.places):
             yield f"  … and {group.count - len(group.places):,} more"
-    known = list(facts(report))
+    known = [*facts(report), *(fit_facts(fit) if fit else ())]
     if known:
         yield ""
         width = max(len(fact.name) for fact in known)
         yield from (plain(f"{f.name:<{width}}  {f.value}  ({f.reading})") for f in known)
+    if fit:
+        yield ""
+        yield f"SFT first? {fit.verdict()}"
     yield ""
     yield outcome(report)
 

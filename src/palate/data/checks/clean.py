@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from palate.data.checks.reading import open_source
 from palate.data.faults import FAULTS, Fault
@@ -12,7 +13,14 @@ from palate.errors import UsageError
 REJECTS = "rejects.jsonl"
 
 
-def write_clean(path: Path, output: Path, *, dropped: Mapping[str, Fault]) -> int:
+class Cleaned(NamedTuple):
+    """Rows that were written to a clean file, and rows that went to the rejects."""
+
+    num_kept: int
+    num_dropped: int
+
+
+def write_clean(path: Path, output: Path, *, dropped: Mapping[str, Fault]) -> Cleaned:
     """Write the rows that are not dropped, as they stand, as JSON lines; both files appear whole.
 
     Args:
@@ -20,15 +28,12 @@ def write_clean(path: Path, output: Path, *, dropped: Mapping[str, Fault]) -> in
         output: the new file; the rejects go to `rejects.jsonl` beside it.
         dropped: by place, why a row is to go.
 
-    Returns:
-        The number of rows that were left out.
-
     Raises:
         UsageError: a file cannot be written.
     """
     targets = (output, output.with_name(REJECTS))
     drafts = [target.with_name(f"{target.name}.part") for target in targets]
-    num_dropped = 0
+    num_kept = num_dropped = 0
     try:
         with (
             drafts[0].open("w", encoding="utf-8") as kept,
@@ -37,6 +42,7 @@ def write_clean(path: Path, output: Path, *, dropped: Mapping[str, Fault]) -> in
             for row in open_source(path).rows:
                 why = dropped.get(row.origin)
                 if why is None:
+                    num_kept += 1
                     kept.write(json.dumps(row.content, ensure_ascii=False, default=str) + "\n")
                 else:
                     num_dropped += 1
@@ -51,20 +57,24 @@ def write_clean(path: Path, output: Path, *, dropped: Mapping[str, Fault]) -> in
     finally:
         for draft in drafts:
             draft.unlink(missing_ok=True)
-    return num_dropped
+    return Cleaned(num_kept, num_dropped)
 
 
-def check_targets(path: Path, output: Path, *, drop: Collection[str]) -> None:
+def check_targets(path: str, output: str | None, *, drop: Collection[str]) -> None:
     """Refuse, before the work, codes that no warning has, and an output that replaces the input.
 
     Raises:
         UsageError: as said.
     """
+    if output is None:
+        if drop:
+            raise UsageError("--drop says what --write-clean leaves out; give that too")
+        return
     warnings = [code for code, kind in FAULTS.items() if kind.severity == "warning"]
     if wrong := next((code for code in drop if code not in warnings), None):
         raise UsageError(f"--drop {wrong}: it must be one of {', '.join(warnings)}")
-    for target in (output, output.with_name(REJECTS)):
-        if target.resolve() == path.resolve():
+    for target in (Path(output), Path(output).with_name(REJECTS)):
+        if target.resolve() == Path(path).resolve():
             raise UsageError(
                 f"--write-clean {output}: this would write {target}, which is being read; choose a "
                 "file in another folder"
