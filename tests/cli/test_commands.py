@@ -174,7 +174,8 @@ def test_a_shared_prompt_between_training_and_evaluation_is_told(
         "--output-dir", tmp_path / "run",
     )  # fmt: skip
     assert said.code == 0
-    assert "warning: 12 evaluation rows" in said.err
+    assert "warning E404 prompt in both parts: 12 rows" in said.err
+    assert f"palate check {pairs} --eval-data {pairs}" in said.err
 
 
 def test_sample_gives_a_row_a_response(

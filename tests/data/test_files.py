@@ -145,9 +145,10 @@ def test_an_array_is_cut_at_its_commas_whatever_the_chunks(
         ('[{"a": 1},\n{"a": 2]\n', [("E506", "2")]),
         ('[{"a": 1}\n,\n3, {"a": 2}]', [("E106", "3")]),
         ('[{"a": 1},\n]', [("E105", "2")]),
-        ('[{"a": 1}]\n\n{"a": 2}', [("E506", "3")]),
+        ('[{"a": 1},\n{"a": 3}]\n\n{"a": 2}', [("E506", "4")]),
         ('[{"a": 1}, {"a": NaN}]', [("E108", "1")]),
         ('[{"a": "x', [("E506", "1")]),
+        ('[{"a": 1}]\n{"a": 2}', [("E106", "1")]),  # lines, of which the first is a list
     ],
 )
 def test_faults_of_an_array_have_their_lines(

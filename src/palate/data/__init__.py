@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from palate.data.check import CheckReport as CheckReport
     from palate.data.check import FaultGroup as FaultGroup
-    from palate.data.check import check_preferences as check_preferences
+    from palate.data.check import check_data as check_data
     from palate.data.faults import FAULTS as FAULTS
     from palate.data.faults import Fault as Fault
     from palate.data.faults import RowFault as RowFault
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from palate.data.splits import split_by_prompt as split_by_prompt
 
 _MODULES = {
-    "check": ("CheckReport", "FaultGroup", "check_preferences"),
+    "check": ("CheckReport", "FaultGroup", "check_data"),
     "faults": ("FAULTS", "Fault", "RowFault"),
     "formats": ("FORMATS",),
     "hh": ("format_dialogue", "parse_dialogue"),

@@ -118,7 +118,15 @@ def _no_response(row: Row) -> None:
 
 
 def _no_prompt(row: Row) -> None:
+    if "chosen" in row or "rejected" in row:
+        _no_pair(row)
     require(row, "prompt")
+
+
+def _no_record(row: Row) -> None:
+    if "chosen" in row or "rejected" in row:
+        _no_pair(row)
+    _no_response(row)
 
 
 PREFERENCES = Door("pairs", frozenset({"pairs"}), _take_pairs, _no_pair)
@@ -133,4 +141,4 @@ PROMPTS = Door(
     "prompts", frozenset({"pairs", "labelled", "demonstrations", "prompts"}), _take_prompts,
     _no_prompt,
 )  # fmt: skip
-ANY = Door("records", PROMPTS.gives, _take_any, _no_pair)
+ANY = Door("records", PROMPTS.gives, _take_any, _no_record)

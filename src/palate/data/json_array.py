@@ -5,6 +5,7 @@ by one, as lines are. One that is too long is passed over without being held in 
 """
 
 import io
+import json
 import re
 from collections.abc import Iterator
 
@@ -19,8 +20,18 @@ _ARRAY = re.compile(rb"\s*\[\s*(?:\{|\]|\Z)")
 
 
 def is_array(beginning: bytes) -> bool:
-    """Whether a file that begins so is an array of objects, and not a line that holds a list."""
-    return _ARRAY.match(beginning.removeprefix(BOM)) is not None
+    """Whether a file that begins so is an array of objects, not lines of which one is a list."""
+    if not _ARRAY.match(beginning.removeprefix(BOM)):
+        return False
+    first, _, more = beginning.partition(b"\n")
+    return not (more.strip() and _is_closed(first))
+
+
+def _is_closed(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), list)
+    except (ValueError, RecursionError):
+        return False
 
 
 def split_array(

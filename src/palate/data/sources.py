@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from palate.data.doors import CHOSEN, COMPARISONS, DEMONSTRATIONS, PREFERENCES, PROMPTS, Door
-from palate.data.faults import FAULTS, Fault, fault
+from palate.data.faults import FAULTS, Fault
 from palate.data.files import lines_of, renamed
 from palate.data.formats.cells import Row
 from palate.data.formats.open_assistant import trees_of
@@ -166,19 +166,6 @@ def prompts_from_rows(
 ) -> Reading[Prompt]:
     """Read prompts from rows in memory; see `preferences_from_rows`."""
     return _from_rows(rows, PROMPTS, origin, layout, skip_bad, rejects_path)
-
-
-def survey_preferences(path: str | Path, *, layout: Layout = AS_THEY_SAY) -> Reading[Preference]:
-    """Read pairs without refusing any: bad rows, and a file without rows, are faults to report.
-
-    Raises:
-        DataError: the file is missing, a folder or damaged.
-    """
-    reading = _collect(lines_of(path, layout), PREFERENCES, layout)
-    if reading.num_read:
-        return reading
-    nothing = fault("E111", "there is no row in this file", origin=f"{path}:1")
-    return Reading([], 0, 0, [nothing])
 
 
 def _from_rows(

@@ -69,7 +69,7 @@ def stream(
     settled, first_origin = "", ""
     for line in map(unwrap_reject, lines):
         try:
-            read = _read(line, door, layout, keep_columns)
+            read = read_row(line, door, layout, keep_columns=keep_columns)
             if settled and read.format != settled:
                 message = f'this row is "{read.format}", {first_origin} is "{settled}"'
                 raise RowFault(fault("E205", message, origin=line.origin))
@@ -82,7 +82,14 @@ def stream(
         yield read
 
 
-def _read(line: Line, door: Door[Record], layout: Layout, keep_columns: bool) -> Read[Record]:
+def read_row(
+    line: Line, door: Door[Record], layout: Layout, *, keep_columns: bool = False
+) -> Read[Record]:
+    """Read one row by itself; arguments as `stream`'s.
+
+    Raises:
+        RowFault: it cannot be used.
+    """
     if line.fault is not None or line.row is None:
         raise RowFault(line.fault or fault("E106", "no object", origin=line.origin))
     try:

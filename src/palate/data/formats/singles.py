@@ -44,6 +44,11 @@ def _has_response(row: Row) -> bool:
     return "prompt" in row and ("completion" in row or "response" in row)
 
 
+def _is_prompt(row: Row) -> bool:
+    # With one side of a pair, the row is a pair that lacks the other.
+    return ("prompt" in row or "messages" in row) and not {"chosen", "rejected"} & row.keys()
+
+
 def _called(row: Row) -> str:
     return f"prompt and {response_column(row)}, {kind(row, 'prompt')}"
 
@@ -139,5 +144,5 @@ TEXT = Format(
 )  # fmt: skip
 PROMPTS = Format(
     "prompts", "prompts", "Prompts alone, to sample from.", frozenset({"prompt", "messages", "id"}),
-    lambda row: "prompt" in row or "messages" in row, _prompt_called, _read_prompt, write=to_row,
+    _is_prompt, _prompt_called, _read_prompt, write=to_row,
 )  # fmt: skip
