@@ -109,8 +109,8 @@ def _row(
             kept = distinct.setdefault(response["text"], {**response, "count": 0})
             kept["count"] += 1
         responses = list(distinct.values())
-    own = {**to_row(prompt), "responses": responses, "model": model, "sampling": _sampling(draws)}
-    return own | {name: value for name, value in prompt.columns.items() if name not in own}
+    sampling = _sampling(draws)
+    return {**to_row(prompt), "responses": responses, "model": model, "sampling": sampling}
 
 
 def _sampling(draws: Draws) -> dict[str, Any]:
