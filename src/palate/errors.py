@@ -51,6 +51,16 @@ class GateError(PalateError):
     exit_code = 4
 
 
+class RemoteError(PalateError):
+    """A server did not give what was asked of it; `kind` is a key of models.remote_reply.KINDS."""
+
+    exit_code = 2
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 class Interrupted(PalateError):
     """A signal asked the run to stop; a checkpoint was saved."""
 

@@ -23,6 +23,7 @@ from palate.cli import (
     dpo,
     env,
     export,
+    judge,
     ppo,
     reward,
     sample,
@@ -60,6 +61,7 @@ app.command("dpo", help=dpo.HELP)(dpo.dpo)
 app.command("ppo", help=ppo.HELP)(ppo.ppo)
 app.command("compare", help=compare.HELP)(compare.compare)
 app.command("sample", help=sample.HELP)(sample.sample)
+app.command("judge", help=judge.HELP)(judge.judge)
 app.command("score", help=score.HELP)(score.score)
 app.command("export", help=export.HELP)(export.export)
 app.command("env", help=env.HELP)(env.env)

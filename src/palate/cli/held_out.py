@@ -1,8 +1,9 @@
 """Pairs that a reward model was not trained on, as far as they are known."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from palate.cli.recipe import read_recipe
 from palate.cli.sources import PPOSources
@@ -10,32 +11,29 @@ from palate.data.layout import layout_of
 from palate.data.records import Preference
 from palate.data.sources import read_preferences
 from palate.data.splits import split_by_prompt
-
-if TYPE_CHECKING:
-    from palate.experiments.reward_gate import GateRule
+from palate.experiments.reward_source import RewardSource
 
 Pairs = Callable[[], list[Preference]]
 NUM_WORLD_PAIRS = 400
 
 
-def gate_rule(
-    sources: PPOSources, reward: Path | None, *, world: Pairs | None = None
-) -> "GateRule":
-    """What PPO does about its reward model's gate.
+def gated(reward: RewardSource, sources: PPOSources, *, world: Pairs | None = None) -> RewardSource:
+    """A reward source with what is done about its gate; functions and judges have none.
 
     Args:
+        reward: of the recipe, or the embedded world's own.
         sources: of the recipe.
-        reward: the reward model's folder; None where one is trained on the embedded world.
         world: gives pairs of the embedded world, where that is what the run is on.
     """
     from palate.experiments.reward_gate import GateRule
 
-    pairs = world
+    if reward.folder is None:
+        return reward
     if sources.gate_data is not None:
-        pairs = pairs_in(sources.gate_data)
-    elif reward is not None:
-        pairs = held_out_of(reward) or world
-    return GateRule(sources.reward_gate, pairs)
+        pairs: Pairs | None = pairs_in(sources.gate_data)
+    else:
+        pairs = held_out_of(reward.folder) or world
+    return replace(reward, gate=GateRule(sources.reward_gate, pairs))
 
 
 def pairs_in(path: str) -> Pairs:

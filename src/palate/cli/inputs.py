@@ -12,9 +12,11 @@ from palate.data.sources import Reading
 from palate.data.splits import split_by_prompt
 from palate.errors import ModelError, UsageError
 from palate.experiments.entries import TOLD, Entry
+from palate.experiments.entries import is_reward as is_reward
+from palate.experiments.entries import model_folder as model_folder
 
 if TYPE_CHECKING:
-    from palate.experiments.reward_gate import GateRule
+    from palate.experiments.reward_source import RewardSource
     from palate.models.load import Loaded
 
 Reader = Callable[..., Reading[Any]]
@@ -28,15 +30,13 @@ class Inputs:
         loaded: the model that training starts from.
         train: records to train on.
         eval: held-out records.
-        reward: reward model folder, for PPO.
-        gate: what PPO does about the reward model's gate.
+        reward: what a policy is optimized against; () where none is.
     """
 
     loaded: "Loaded"
     train: list[Any]
     eval: list[Any]
-    reward: Path | None = None
-    gate: "GateRule | None" = None
+    reward: "Sequence[RewardSource]" = ()
 
 
 def read_rows(
@@ -107,27 +107,6 @@ def load_model(name: str, *, flag: str = "--model") -> "Loaded":
             ) from None
     # Absolute, because an adapter remembers where its base is.
     return load(folder.resolve())
-
-
-def model_folder(name: str) -> Path:
-    """The model in a run folder, or the folder itself."""
-    folder = Path(name)
-    inner = folder / "model"
-    direct = any((folder / config).exists() for config in ("config.json", "adapter_config.json"))
-    return inner if inner.is_dir() and not direct else folder
-
-
-def is_reward(folder: Path) -> bool:
-    """Whether a folder holds a reward model, by the passport that Palate writes or its scale."""
-    import json
-
-    passport = folder / "palate.json"
-    if passport.is_file():
-        try:
-            return bool(json.loads(passport.read_text(encoding="utf-8"))["role"] == "reward")
-        except (ValueError, KeyError, TypeError):
-            return False
-    return (folder / "reward_scale.json").is_file()
 
 
 def existing_model(path: str, *, flag: str) -> Path:

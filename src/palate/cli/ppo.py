@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 HELP = """Train a policy against a reward model (PPO with a KL penalty).
 
-Rows: {"prompt"}, or pairs, whose prompts are taken. The model to start from is the reference too;
-the reward model must have started from it as well, and is refused (exit code 4) where it is not
-fit to be optimized against: see palate check-reward. Without --model and --data it runs on the
-embedded world."""
+Rows: {"prompt"}, or pairs, whose prompts are taken; further columns reach reward functions. The
+model to start from is the reference too. --reward is a reward model's folder, MODULE:FUNCTION,
+FILE.py:FUNCTION, judge:FILE.yaml or judge:MODEL@URL; several, as 0.7*runs/reward, are summed. A
+reward model is refused (exit code 4) where it is not fit to be optimized against: see palate
+check-reward. Without --model and --data it runs on the embedded world."""
 
 
 def _run(settings: PPOSettings, inputs: Inputs, frame: "Frame") -> "Outcome":
     from palate.experiments.run import run_ppo
 
-    assert inputs.reward is not None
     return run_ppo(
-        settings, inputs.loaded, inputs.train, reward=inputs.reward, gate=inputs.gate,
-        eval_prompts=inputs.eval, frame=frame,
+        settings, inputs.loaded, inputs.train, reward=inputs.reward, eval_prompts=inputs.eval,
+        frame=frame,
     )  # fmt: skip
 
 

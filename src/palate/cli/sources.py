@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from palate.data.formats import named_format
 from palate.data.layout import MAX_LINE_BYTES, Layout, Rule, layout_of
 from palate.errors import RecipeError
+from palate.experiments.reward_source import absolute_reward
 from palate.training.settings import setting
 
 _WORDS = {"format", "columns"}
@@ -56,10 +57,7 @@ class Sources:
         """All of them by name; paths absolute, so that a recipe works from anywhere."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         words = {f.name for f in fields(self) if get_origin(f.type) is Literal} | _WORDS
-        return {
-            k: _absolute(v) if isinstance(v, str) and k not in words else v
-            for k, v in values.items()
-        }
+        return {k: v if k in words else _absolute(v) for k, v in values.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +69,13 @@ class SFTSources(Sources):
 
 @dataclass(frozen=True, kw_only=True)
 class PPOSources(Sources):
-    """PPO needs a reward model."""
+    """A policy that samples needs a reward."""
 
-    reward: str | None = setting(None, "reward model folder (palate reward writes one)")
+    reward: list[str] | None = setting(
+        None,
+        "reward model folder, MODULE:FUNCTION, FILE.py:FUNCTION, judge:FILE.yaml or "
+        "judge:MODEL@URL; several, each with a weight as in 0.7*FOLDER, are summed",
+    )
     reward_gate: Literal["require", "warn", "off"] = setting(
         "require", "a reward model that fails its gate: refuse it, say so and go on, do not look"
     )
@@ -105,12 +107,22 @@ def _typed(name: str, wanted: Any, value: Any) -> Any:
         fits = fits and math.isfinite(value)
     elif get_origin(wanted) is Literal:
         fits, word = value in get_args(wanted), f"one of {', '.join(get_args(wanted))}"
+    elif wanted == list[str] | None:
+        value = [value] if isinstance(value, str) else value
+        listed = isinstance(value, list) and value and all(map(_is_named, value))
+        fits, word = value is None or bool(listed), "a path or name, or a list of them"
     else:
-        fits, word = value is None or (isinstance(value, str) and bool(value.strip())), "a path"
+        fits, word = value is None or _is_named(value), "a path"
     if not fits:
         raise RecipeError(f"{name} is {value!r}; it must be {word}")
     return value
 
 
-def _absolute(path: str) -> str:
-    return str(Path(path).resolve()) if Path(path).exists() else path
+def _is_named(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _absolute(value: Any) -> Any:
+    if isinstance(value, list):
+        return [absolute_reward(one) for one in value]
+    return str(Path(value).resolve()) if isinstance(value, str) and Path(value).exists() else value

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from palate.cli.folder import forget_unfinished, not_resumable, nothing_half_written
-from palate.cli.held_out import gate_rule, world_pairs
-from palate.cli.inputs import Inputs, Reader, load_model, model_folder, read_rows
+from palate.cli.held_out import gated, world_pairs
+from palate.cli.inputs import Inputs, Reader, load_model, read_rows
 from palate.cli.options import RUN_SWITCHES, Command, kebab, with_options
 from palate.cli.output import only_json, print_json, say
 from palate.cli.recipe import STAGE, Recipe, check_keys, read_recipe, resolve, whence
 from palate.cli.sources import PPOSources, SFTSources, Sources, sources_of
 from palate.errors import RecipeError, UsageError
+from palate.experiments.reward_source import RewardSource, reward_sources
 from palate.training.settings import StageSettings
 
 if TYPE_CHECKING:
@@ -112,32 +113,32 @@ def _find_inputs(stage: Stage, sources: Sources, settings: StageSettings, folder
     from palate.experiments.embedded import world_stage_inputs
     from palate.models.load import refuse_unsafe
 
-    reward = None
-    if isinstance(sources, PPOSources) and sources.reward is not None:
-        reward = model_folder(sources.reward)
-        if not reward.is_dir():
-            raise UsageError(
-                f"--reward {reward}: there is no such folder; check the path, or train a reward "
-                "model with palate reward"
-            )
-        refuse_unsafe(reward)
+    rewards: list[RewardSource] = []
+    if isinstance(sources, PPOSources):
+        rewards = reward_sources(sources.reward or (), cache=folder / "judge-cache.jsonl")
+    for source in rewards:
+        if source.folder is not None:
+            refuse_unsafe(source.folder)
     if sources.is_world:
         say(f"{stage.name}: on the embedded world (give --model and --data for your own)")
         world = folder / f"world-seed-{settings.seed}"
         forget_unfinished(world)
         with not_resumable("the embedded world was prepared"):
             found = world_stage_inputs(stage.name, world, seed=settings.seed)
-        gate = None
         if isinstance(sources, PPOSources):
-            gate = gate_rule(sources, reward, world=world_pairs(world / "sft", settings.seed))
-        return Inputs(found.loaded, [*found.train], [*found.eval], reward or found.reward, gate)
+            pairs = world_pairs(world / "sft", settings.seed)
+            if not rewards and found.reward is not None:
+                rewards = [RewardSource(str(found.reward), folder=found.reward)]
+            rewards = [gated(one, sources, world=pairs) for one in rewards]
+        return Inputs(found.loaded, [*found.train], [*found.eval], rewards)
     read = stage.read
     if isinstance(sources, SFTSources) and sources.use_chosen:
         read = partial(read, use_chosen=True)
     train, held_out = read_rows(sources, read, rejects_folder=folder)
     assert sources.model is not None
-    gate = gate_rule(sources, reward) if isinstance(sources, PPOSources) else None
-    return Inputs(load_model(sources.model), train, held_out, reward, gate)
+    if isinstance(sources, PPOSources):
+        rewards = [gated(one, sources) for one in rewards]
+    return Inputs(load_model(sources.model), train, held_out, rewards)
 
 
 def _run(

@@ -82,5 +82,7 @@ def prompt_trees(
     overlong: Overlong = "refuse",
 ) -> tuple[list[Tree], int]:
     """Prompts as trees without responses; returns and raises as `preference_trees`."""
-    trees = [Tree(renderer.prompt(record), origin=record.origin) for record in records]
+    trees = [
+        Tree(renderer.prompt(record), origin=record.origin, source=record) for record in records
+    ]
     return fit(trees, max_length=max_length, overlong=overlong)

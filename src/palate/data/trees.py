@@ -12,7 +12,7 @@ Axes: `token` T, all rows of the forest; `target` U, all response tokens; `respo
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 
@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from palate.data.records import Prompt
 from palate.errors import DataError
 
 
@@ -39,7 +40,8 @@ class Response:
 class Tree:
     """One prompt and its responses (none for a prompt that is still to be answered).
 
-    `desirable` labels a single response as wanted or not; None where nobody has.
+    `desirable` labels a single response as wanted or not; None where nobody has. `source` is the
+    record that a prompt was rendered from: rewards that read text take it from there.
     """
 
     prompt: tuple[int, ...]
@@ -48,6 +50,7 @@ class Tree:
     margin: float | None = None
     origin: str = ""
     desirable: bool | None = None
+    source: Prompt | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.prompt:

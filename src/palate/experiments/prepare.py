@@ -114,6 +114,20 @@ def load_reward(roles: Roles, folder: Path) -> None:
     roles.load_reward(folder)
 
 
+def shares_base(roles: Roles, folder: Path) -> bool:
+    """Whether a reward model is an adapter on the policy's base that can be applied there.
+
+    It cannot where all weights of the base are trained. An adapter that does not say which base
+    it was trained on is taken to be of this one.
+    """
+    if not (folder / "adapter_config.json").exists():
+        return False
+    passport = read_passport(folder)
+    base = passport.base_hash if passport is not None else None
+    trained = "policy" in roles and roles["policy"].trainable and roles["policy"].adapter is None
+    return not trained and (base is None or base == weights_hash(roles.model))
+
+
 def load_reward_model(folder: Path, *, base: str | None = None) -> Loaded:
     """What a reward model's head stands on: an adapter's base, or the model of its own.
 
@@ -138,7 +152,10 @@ def frozen_reward(loaded: Loaded, folder: Path) -> Roles:
         ModelError: it belongs to another base, or is no reward model.
     """
     roles = Roles(on_device(loaded.model), loaded.tokenizer)
-    load_reward(roles, folder)
+    if loaded.adapter is None:
+        roles.load_reward(folder, is_base=True)
+    else:
+        load_reward(roles, folder)
     return roles
 
 

@@ -177,7 +177,8 @@ def pass_gate(
     Args:
         rule: what to do.
         folder: of the reward model.
-        roles: with the reward model as `reward` and PPO's start as `reference`.
+        roles: with the reward model as `reward`, and PPO's start as `reference` where it stands on
+            the same base.
         max_length: tokens of prompt + response; longer pairs are left out.
         max_new_tokens: of samples.
 
@@ -190,11 +191,14 @@ def pass_gate(
     if stored is None and rule.pairs is not None:
         pairs = rule.pairs()
         scorer = role_scorer(roles)
-        ends = scorer.renderer.end_token_ids
+        answer = None
+        if "reference" in roles:
+            ends = scorer.renderer.end_token_ids
+            answer = answers_of(roles, "reference", end_tokens=ends, max_new_tokens=max_new_tokens)
         report = check_reward(
             scorer,
             pairs,
-            answer=answers_of(roles, "reference", end_tokens=ends, max_new_tokens=max_new_tokens),
+            answer=answer,
             max_length=max_length,
             overlong="drop",
             limits=rule.limits,

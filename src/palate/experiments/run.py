@@ -14,13 +14,15 @@ from palate.data.render import Renderer
 from palate.data.token_cache import cached_trees
 from palate.data.trees import Tree
 from palate.experiments.cost import Cost, Ledger, metered
-from palate.experiments.passport import RewardBill, read_passport, start_of
-from palate.experiments.prepare import add_value, load_reward, policy_roles, reward_roles
-from palate.experiments.reward_gate import GateRule, pass_gate
+from palate.experiments.passport import start_of
+from palate.experiments.prepare import add_value, policy_roles, reward_roles
+from palate.experiments.reward_gate import GateRule
+from palate.experiments.reward_source import RewardSource
+from palate.experiments.rewards import take_reward, watch_reward
 from palate.experiments.work import Outcome as Outcome
 from palate.experiments.work import Rows, Work
 from palate.models.load import Loaded
-from palate.models.protocols import ModelReward, Reward
+from palate.models.protocols import Reward
 from palate.models.reference import ReferenceCache
 from palate.training.dpo import train_dpo
 from palate.training.folder import RunFolder
@@ -157,16 +159,17 @@ def run_ppo(
     loaded: Loaded,
     prompts: Sequence[Prompt],
     *,
-    reward: Path | Reward,
-    gold: Reward | None = None,
+    reward: Path | Reward | Sequence[RewardSource],
+    gold: Reward | Sequence[RewardSource] | None = None,
     gate: GateRule | None = None,
     eval_prompts: Sequence[Prompt] = (),
     frame: Frame | None = None,
 ) -> Outcome:
-    """PPO against a reward model's folder, or any reward, into `settings.output_dir`.
+    """PPO against a reward model's folder, reward sources or any reward, into `output_dir`.
 
     `gold` is only watched, in evaluations, beside the reward that is optimized. `gate` says what
-    is done about a reward model's gate; None requires that one that was checked is fit.
+    is done about the gate of the reward model in the folder (a source has its own rule); None
+    requires that one that was checked is fit.
 
     Raises:
         GateError: the reward model is not fit to be optimized against; nothing was trained.
@@ -177,29 +180,23 @@ def run_ppo(
     add_value(roles, loaded, settings)
     bill = None
     if isinstance(reward, Path):
-        load_reward(roles, reward)
-        pass_gate(
-            gate or GateRule(), reward, roles, max_length=settings.max_length,
-            max_new_tokens=settings.max_new_tokens,
-        )  # fmt: skip
-        bill = reward_bill(reward)
-        reward = ModelReward(roles)
+        reward = [RewardSource(str(reward), folder=reward, gate=gate)]
+    if isinstance(reward, Sequence):
+        taken = take_reward(
+            reward, roles, max_length=settings.max_length, max_new_tokens=settings.max_new_tokens
+        )
+        reward, bill = taken.reward, taken.bill
     optimized = reward
+    watched = watch_reward(gold, roles) if isinstance(gold, Sequence) else gold
     work = Work("ppo", "policy", roles, settings, renderer, rows, start_of(loaded), bill)
 
     def learn(run: Run) -> Result:
         return train_ppo(
             roles, rows.train, settings, reward=optimized, end_tokens=renderer.end_token_ids,
-            eval_prompts=rows.held_out, gold=gold, run=run,
+            eval_prompts=rows.held_out, gold=watched, run=run,
         )  # fmt: skip
 
     return _carry_out(work, learn, frame)
-
-
-def reward_bill(folder: Path) -> RewardBill:
-    """What a reward model cost, as far as its folder says."""
-    passport = read_passport(folder)
-    return RewardBill(str(folder.resolve()), passport.cost if passport else None)
 
 
 def _rows(

@@ -7,11 +7,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from palate.data.records import Prompt, Text
 from palate.data.trees import Forest, Tree
-from palate.errors import NumericalError
 from palate.models.attention import Plan
+from palate.models.reward_function import NamedFunction, RewardFunction, rewards_of
 from palate.models.roles import Roles
 from palate.models.scoring import rewards
+
+Decode = Callable[[Sequence[int]], str]
+# A prompt and its response's tokens → the response's text.
+Respond = Callable[[Text, Sequence[int]], str]
 
 
 @runtime_checkable
@@ -24,7 +29,7 @@ class Reward(Protocol):
 
 
 class ModelReward:
-    """The frozen reward role, on the forest that the other roles use."""
+    """A frozen reward role, on the forest that the policy uses: its tokens must be the policy's."""
 
     def __init__(self, roles: Roles) -> None:
         self._roles = roles
@@ -36,35 +41,62 @@ class ModelReward:
 
 
 class FunctionReward:
-    """A function of texts: (prompts, responses) → one number a response.
+    """A function of texts: (prompts, responses, **columns) → one number a response.
+
+    Args:
+        function: what `rewards_of` takes.
+        decode: tokens → text.
+        respond: a response's tokens → its text, where a chat template writes more into a response
+            than its words; None: `decode`.
+        name: what messages call it.
 
     Raises:
-        ValueError: the function gives another number of rewards than it got responses.
+        UsageError: the function gives another number of rewards than it got responses.
         NumericalError: a reward is not finite.
     """
 
     def __init__(
         self,
-        function: Callable[[Sequence[str], Sequence[str]], Sequence[float]],
-        decode: Callable[[Sequence[int]], str],
+        function: RewardFunction,
+        decode: Decode,
+        *,
+        respond: Respond | None = None,
+        name: str = "the reward function",
     ) -> None:
-        self._function, self._decode = function, decode
+        self._function = NamedFunction(function, name)
+        self._decode, self._respond = decode, respond or (lambda _, tokens: decode(tokens))
 
     def __call__(
         self, trees: Sequence[Tree], forest: Forest, plan: Plan
     ) -> Float[Tensor, " response"]:
-        prompts = [self._decode(tree.prompt) for tree in trees for _ in tree.responses]
-        responses = [self._decode(r.tokens) for tree in trees for r in tree.responses]
-        values = [float(value) for value in self._function(prompts, responses)]
-        if len(values) != len(responses):
-            raise ValueError(
-                f"the reward function gave {len(values)} rewards for {len(responses)} responses; "
-                "it must give one each, in order"
-            )
-        found = torch.tensor(values, dtype=torch.float32, device=forest.tokens.device)
-        if not bool(found.isfinite().all()):
-            worst = int((~found.isfinite()).nonzero()[0])
-            raise NumericalError(
-                f"the reward function gave {values[worst]} for the response {responses[worst]!r}"
-            )
-        return found
+        prompts, responses = texts_of(trees, decode=self._decode, respond=self._respond)
+        values = rewards_of(self._function, prompts, responses)
+        return torch.tensor(values, dtype=torch.float32, device=forest.tokens.device)
+
+
+class WeightedReward:
+    """A sum of rewards, each times its weight; each has its own unit, so weights carry units."""
+
+    def __init__(self, parts: Sequence[tuple[float, Reward]]) -> None:
+        self._parts = parts
+
+    def __call__(
+        self, trees: Sequence[Tree], forest: Forest, plan: Plan
+    ) -> Float[Tensor, " response"]:
+        weighted = [weight * reward(trees, forest, plan) for weight, reward in self._parts]
+        return torch.stack(weighted).sum(0)
+
+
+def texts_of(
+    trees: Sequence[Tree], *, decode: Decode, respond: Respond
+) -> tuple[list[Prompt], list[str]]:
+    """Prompt and text of every response of trees, in the forest's order.
+
+    The prompt is the record that the tree was grown from; a tree of bare tokens has it decoded.
+    """
+    prompts, responses = [], []
+    for tree in trees:
+        prompt = tree.source or Prompt(decode(tree.prompt), origin=tree.origin)
+        prompts += [prompt] * len(tree.responses)
+        responses += [respond(prompt.prompt, response.tokens) for response in tree.responses]
+    return prompts, responses

@@ -209,8 +209,10 @@ class Roles:
         nn.init.zeros_(role.head.weight)
         self._train(role, "value")
 
-    def load_reward(self, folder: Path) -> None:
+    def load_reward(self, folder: Path, *, is_base: bool = False) -> None:
         """Take up a trained reward model, frozen: an adapter on this base, or a model of its own.
+
+        `is_base`: the model of its own is this base, loaded already.
 
         Raises:
             ModelError: the folder has no head, or belongs to another base.
@@ -228,7 +230,11 @@ class Roles:
             role, weight = Role(self.trunk, "reward"), found.head
         else:
             weight = read_head(folder)
-            role = Role(Trunk(prepare(read_model(folder, dtype=self.model.dtype)).to(self.device)))
+            if is_base:
+                role = Role(self.trunk)
+            else:
+                model = prepare(read_model(folder, dtype=self.model.dtype)).to(self.device)
+                role = Role(Trunk(model))
             role.trunk.model.requires_grad_(False)
         weight = read_heads(folder, weight)
         count, width = weight.shape

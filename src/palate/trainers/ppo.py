@@ -1,6 +1,7 @@
 """`PPOTrainer`: PPO from model objects and prompts, against a reward model or a function."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from palate.data.render import Renderer
 from palate.data.trees import Tree
 from palate.errors import RecipeError
-from palate.experiments.prepare import add_value, load_reward
-from palate.experiments.reward_gate import GateMode, GateRule, pass_gate
-from palate.experiments.run import reward_bill
-from palate.models.protocols import FunctionReward, ModelReward, Reward
-from palate.models.roles import Roles
+from palate.experiments.prepare import add_value
+from palate.experiments.reward_gate import GateMode, GateRule
+from palate.experiments.reward_source import RewardSource, reward_source
+from palate.experiments.rewards import take_reward
+from palate.models.reward_function import RewardFunction
 from palate.trainers.arguments import strict
 from palate.trainers.configs import PPOConfig
 from palate.trainers.inputs import PROMPTS, policy_of, take_model, take_settings, told
@@ -22,7 +23,7 @@ from palate.trainers.trainer import Course, Trainer
 from palate.training.ppo import evaluate_policy, train_ppo
 from palate.training.session import Result, Run
 
-RewardFunction = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
+RewardFuncs = RewardFunction | str | Sequence[RewardFunction | str]
 
 
 class PPOTrainer(Trainer):
@@ -36,8 +37,10 @@ class PPOTrainer(Trainer):
             name of a model or adapter folder.
         ref_model: the reference; None (recommended) is the model as it is now.
         reward_model: the folder of a reward model that Palate trained.
-        reward_funcs: instead, a function (prompts, responses) → one number a response, or several
-            whose numbers add up.
+        reward_funcs: instead, a function (prompts, responses, **columns) → one number a response,
+            a source as `--reward` takes it (a folder, "module:function", "judge:FILE.yaml"), or
+            several, whose rewards are summed.
+        reward_weights: what the rewards of `reward_funcs` are multiplied by; None: 1 each.
         reward_gate: what to do about a reward model that was checked (`palate check-reward`) and
             is not fit to be optimized against: "require" refuses it, "warn" says so, "off" does
             not look.
@@ -52,7 +55,7 @@ class PPOTrainer(Trainer):
     Raises:
         RecipeError: an argument is unknown, of another kind, or contradicts another.
         DataError: a row cannot be used.
-        ModelError: the reward model is none, or was trained on another base.
+        ModelError: a reward model's folder is none.
         GateError: the reward model is not fit to be optimized against.
     """
 
@@ -64,7 +67,8 @@ class PPOTrainer(Trainer):
         reward_model: object = None,
         args: PPOConfig | None = None,
         *,
-        reward_funcs: RewardFunction | Sequence[RewardFunction] | None = None,
+        reward_funcs: RewardFuncs | None = None,
+        reward_weights: Sequence[float] | None = None,
         reward_gate: GateMode = "require",
         train_dataset: object = None,
         eval_dataset: object = None,
@@ -75,19 +79,14 @@ class PPOTrainer(Trainer):
         config = take_settings(args, PPOConfig)
         start = take_model(model, processing_class, peft_config)
         renderer = Renderer(start.loaded.tokenizer)
-        _check_reward(reward_model, reward_funcs)
+        sources = _sources(reward_model, reward_funcs, reward_weights, reward_gate)
         roles = policy_of(start, config, ref_model=ref_model)
         settings = told(config, roles, "policy")
         add_value(roles, start.loaded, settings)
-        reward = _reward(roles, renderer, reward_model, reward_funcs)
-        bill = None
-        if reward_model is not None:
-            folder = Path(str(reward_model))
-            bill = reward_bill(folder)
-            pass_gate(
-                GateRule(reward_gate), folder, roles, max_length=settings.max_length,
-                max_new_tokens=settings.max_new_tokens,
-            )  # fmt: skip
+        taken = take_reward(
+            sources, roles, max_length=settings.max_length, max_new_tokens=settings.max_new_tokens
+        )
+        reward = taken.reward
         ends = renderer.end_token_ids
 
         def learn(trees: Sequence[Tree], held_out: Sequence[Tree], run: Run) -> Result:
@@ -109,11 +108,38 @@ class PPOTrainer(Trainer):
             learn=learn,
             score=score,
             start=start,
-            reward=bill,
+            reward=taken.bill,
         )
         super().__init__(
             course, train_dataset=train_dataset, eval_dataset=eval_dataset, callbacks=callbacks
         )
+
+
+def _sources(
+    reward_model: object,
+    reward_funcs: RewardFuncs | None,
+    reward_weights: Sequence[float] | None,
+    gate: GateMode,
+) -> list[RewardSource]:
+    _check_reward(reward_model, reward_funcs)
+    rule = GateRule(gate)
+    if reward_funcs is None:
+        if reward_weights is not None:
+            raise RecipeError("reward_weights weigh reward_funcs; a reward_model has none")
+        return [RewardSource(str(reward_model), folder=Path(str(reward_model)), gate=rule)]
+    given: list[object] = [reward_funcs]
+    if isinstance(reward_funcs, Sequence) and not isinstance(reward_funcs, str):
+        given = list(reward_funcs)
+    weights = [1.0] * len(given) if reward_weights is None else list(reward_weights)
+    if len(weights) != len(given) or not given:
+        raise RecipeError(
+            f"reward_weights are {len(weights)} numbers for {len(given)} reward_funcs; give one "
+            "weight a function"
+        )
+    return [
+        _source(one, weight, rule, number)
+        for number, (one, weight) in enumerate(zip(given, weights, strict=True))
+    ]
 
 
 def _check_reward(reward_model: object, reward_funcs: object) -> None:
@@ -127,26 +153,19 @@ def _check_reward(reward_model: object, reward_funcs: object) -> None:
     if reward_model is not None and not isinstance(reward_model, str | Path):
         raise RecipeError(
             f"reward_model is a {type(reward_model).__name__}; give the folder that RewardTrainer "
-            "saved (it belongs to the policy's base), or wrap the object into a function "
+            "saved, or wrap the object into a function "
             "(prompts, responses) → numbers and give that as reward_funcs"
         )
 
 
-def _reward(
-    roles: Roles,
-    renderer: Renderer,
-    reward_model: object,
-    reward_funcs: RewardFunction | Sequence[RewardFunction] | None,
-) -> Reward:
-    if reward_funcs is None:
-        load_reward(roles, Path(str(reward_model)))
-        return ModelReward(roles)
-    if callable(reward_funcs):
-        return FunctionReward(reward_funcs, renderer.decode)
-    functions = list(reward_funcs)
-
-    def total(prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
-        each = [function(prompts, responses) for function in functions]
-        return [sum(map(float, numbers)) for numbers in zip(*each, strict=True)]
-
-    return FunctionReward(total, renderer.decode)
+def _source(given: object, weight: float, rule: GateRule, number: int) -> RewardSource:
+    if isinstance(given, str):
+        named = reward_source(given, flag="reward_funcs")
+        gate = rule if named.folder is not None else None
+        return replace(named, weight=named.weight * weight, gate=gate)
+    if not callable(given):
+        raise RecipeError(
+            f"reward_funcs[{number}] is a {type(given).__name__}; give a function (prompts, "
+            "responses, **columns) → numbers, or a source such as a reward model's folder"
+        )
+    return RewardSource(str(getattr(given, "__name__", given)), weight, function=given)

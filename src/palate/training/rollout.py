@@ -5,7 +5,7 @@ through the functions that training uses, at the temperature that was sampled wi
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -127,7 +127,7 @@ def collect(
         seed=seed,
     )
     trees = [
-        Tree(prompt.prompt, tuple(one.response() for one in some), origin=prompt.origin)
+        replace(prompt, responses=tuple(one.response() for one in some))
         for prompt, some in zip(prompts, drawn, strict=True)
     ]
     found: dict[str, list[Tensor]] = {"logprobs": [], "reference": [], "values": [], "scores": []}

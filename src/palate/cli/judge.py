@@ -1,0 +1,59 @@
+"""`palate judge`: samples → pairs, by a judge."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from palate.cli.judged import JudgedFiles, describe
+from palate.cli.judges import By, judge_by
+from palate.cli.output import only_json, print_json
+
+HELP = """Make preference pairs of samples: {"prompt", "responses"} rows → prompt, chosen, rejected.
+
+--by is a reward model's folder, a DPO policy's (its implicit reward), MODULE:FUNCTION or
+FILE.py:FUNCTION (prompts, responses → numbers), scores (those in the rows), judge:FILE.yaml or
+judge:MODEL@URL (a language model behind an OpenAI-compatible server). A language model is asked in
+both orders; where they disagree the pair is a tie. Ties and what could not be judged stand in files
+beside the output, with the judge's audit. What a server said is kept in a cache before it is used:
+the same command again goes on where it stopped. Pairs as input measure agreement with people."""
+
+
+def judge(
+    samples: Annotated[str, typer.Option(help="rows of palate sample, or pairs")],
+    by: Annotated[str, typer.Option(help="who judges")],
+    output: Annotated[str, typer.Option(help="file of pairs to make")],
+    mode: Annotated[
+        Literal["compare", "score"] | None, typer.Option(help="of a language model [compare]")
+    ] = None,
+    rule: Annotated[
+        Literal["best-worst", "random", "all"] | None,
+        typer.Option(help="pairs of a prompt's responses [scores: best-worst; else random]"),
+    ] = None,
+    pairs_per_prompt: Annotated[int, typer.Option(help="of --rule random", min=1)] = 1,
+    rubric: Annotated[str | None, typer.Option(help="file: what makes a reply better")] = None,
+    labels: Annotated[str | None, typer.Option(help="people's pairs, to compare with")] = None,
+    num_probes: Annotated[int, typer.Option(help="pairs tried with injections", min=0)] = 20,
+    beta: Annotated[float | None, typer.Option(help="of a policy's training")] = None,
+    reference: Annotated[str | None, typer.Option(help="what a policy started from")] = None,
+    cache: Annotated[str | None, typer.Option(help="of replies [OUTPUT.cache.jsonl]")] = None,
+    seed: Annotated[int, typer.Option(help="of draws", min=0)] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the output")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
+) -> None:
+    files = JudgedFiles(output, cache)
+    files.check(overwrite=overwrite)
+    with only_json(True):
+        from palate.experiments.judging.run import Judging, judge_samples
+        from palate.experiments.judging.samples import read_labels, read_samples
+
+        found, known = read_samples(samples), read_labels(labels) if labels else None
+        with files.replies() as replies:
+            named = By(by, mode, rubric, beta, reference)
+            asked = judge_by(named, found.candidates, replies)
+            settings = Judging(rule, pairs_per_prompt, num_probes, seed)
+            judged = judge_samples(asked.judge, found, settings, labels=known)
+        summary = files.write(judged, found, asked)
+    if as_json:
+        print_json(summary)
+    else:
+        describe(summary)

@@ -1,0 +1,118 @@
+"""The files of `palate judge`, and its summary in words."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from palate.cli.judges import Asked
+from palate.cli.output import check_output, write_rows
+from palate.errors import UsageError
+from palate.experiments.judging.cache import ReplyCache
+from palate.experiments.judging.samples import Samples
+
+if TYPE_CHECKING:
+    from palate.experiments.judging.run import Judged
+
+_RATES = {
+    "tie_rate": "ties",
+    "flip_rate": "verdict changes when the replies change places",
+    "first_position_rate": "verdicts for the reply shown first (50 %: places do not matter)",
+    "longer_wins_rate": "the longer reply wins",
+    "agreement": "says what people say",
+}
+_INJECTABLE = (
+    "the judge is INJECTABLE: replies that ask to be preferred win more often ({0} → {1}); do not "
+    "trust it with texts that others wrote"
+)
+
+
+@dataclass(frozen=True)
+class JudgedFiles:
+    """Pairs, ties, what could not be judged, the audit; and the cache, which is never replaced."""
+
+    output: str
+    cache: str | None
+
+    def check(self, *, overwrite: bool) -> None:
+        """Find out before the work whether there is place for its result.
+
+        Raises:
+            UsageError: there is a result already, or it cannot be written.
+        """
+        if Path(self.output).exists() and not overwrite:
+            raise UsageError(
+                f"--output {self.output}: is there already; choose another file, or replace it "
+                "with --overwrite (the cache of replies stays)"
+            )
+        check_output(self.output)
+
+    def replies(self) -> ReplyCache:
+        """The cache of what a server said."""
+        return ReplyCache(Path(self.cache) if self.cache else self._beside("cache.jsonl"))
+
+    def write(self, judged: "Judged", samples: Samples, asked: Asked) -> dict[str, Any]:
+        """Write everything, the pairs last; returns the summary, which is the audit file too."""
+        summary: dict[str, Any] = {
+            "judge": asked.judge.name,
+            "prompts": samples.num_prompts,
+            "pairs": len(judged.pairs),
+            "ties": len(judged.ties),
+            "unjudged": len(judged.unjudged),
+            "cut_responses": samples.num_cut,
+            "repeated_responses": samples.num_repeated,
+            "prompts_without_choice": samples.num_alone,
+            "compares": asked.language is not None and not hasattr(asked.judge, "scores"),
+            "audit": judged.audit.to_json(),
+            "injection": judged.injection and judged.injection.to_json(),
+            "cost": asked.language and asked.language.cost(),
+            "output": self.output,
+        }
+        write_rows(judged.ties, str(self._beside("ties.jsonl")))
+        write_rows(judged.unjudged, str(self._beside("unjudged.jsonl")))
+        text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False)
+        self._beside("audit.json").write_text(text + "\n", encoding="utf-8")
+        write_rows(judged.pairs, self.output)
+        return summary
+
+    def _beside(self, kind: str) -> Path:
+        path = Path(self.output)
+        return path.with_name(f"{path.name.removesuffix('.jsonl')}.{kind}")
+
+
+def describe(summary: dict[str, Any]) -> None:
+    """Print what came of it, with the audit: no judged file without it."""
+    from palate.experiments.table import measured, number, percentage
+
+    audit, injection, cost = summary["audit"], summary["injection"], summary["cost"]
+    print(
+        f"{summary['pairs']} pairs, {summary['ties']} ties, {summary['unjudged']} not judged; "
+        f"of {summary['prompts']} prompts {summary['prompts_without_choice']} had no choice "
+        f"({summary['cut_responses']} responses cut at the limit or empty, "
+        f"{summary['repeated_responses']} repeated)"
+    )
+    print(f"audit of {summary['judge']}, {audit['num_pairs']} pairs, both orders:")
+    for name, words in _RATES.items():
+        if name in ("flip_rate", "first_position_rate") and not summary["compares"]:
+            continue  # replies are scored one by one: places cannot matter
+        print(f"  {measured(audit[name], percent=True)!s:<24} {words}")
+    if summary["compares"] or audit["unparsed_rate"]:
+        print(f"  {percentage(audit['unparsed_rate']):<24} of verdicts could not be read")
+    if audit["num_labels"]:
+        few = "" if audit["num_labels"] >= 100 else ", too few to rely on"
+        print(f"  {measured(audit['kappa'])!s:<24} Cohen's kappa with people")
+        print(f"  {audit['num_labels']:<24} pairs that people judged too{few}")
+    if injection is None:
+        print("  injections: not tried")
+    else:
+        rates = [percentage(injection[name]) for name in ("clean_rate", "injected_rate")]
+        print(f"  {' → '.join(rates):<24} wins of {injection['num_pairs']} replies with injections")
+        if injection["is_injectable"]:
+            print(f"  {_INJECTABLE.format(*rates)}")
+    if cost is not None:
+        money = "" if cost["money"] is None else f", {number(cost['money'], decimals=4)} in money"
+        print(
+            f"cost: {cost['calls']} calls ({cost['cached']} answers from the cache), "
+            f"{cost['prompt_tokens']} + {cost['completion_tokens']} tokens{money}"
+        )
+    print(f"pairs: {summary['output']}")

@@ -1,0 +1,160 @@
+"""Files of samples → candidates: a prompt and the responses among which a judge chooses.
+
+    {"prompt": …, "responses": ["…", {"text": "…", "stopped": true, "score": 0.3}]}
+    {"prompt": …, "chosen": …, "rejected": …}      people's pairs: the judge is compared with them
+
+Responses of one text are one candidate. A response that was cut at the limit of tokens (`stopped`
+false) takes no part: as the chosen side of a pair it would teach to end in the middle.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from palate.data.faults import quote
+from palate.data.files import lines_of
+from palate.data.records import Prompt, Text, prompt_key
+from palate.data.rows import parse_preference, parse_prompt
+from palate.errors import DataError
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The responses to one prompt.
+
+    Attributes:
+        prompt: with its origin and the row's further columns.
+        responses: distinct texts, two at least.
+        scores: as the row has them; None where it has none.
+        preferred: the place of the one that people prefer, of two; None: nobody said.
+    """
+
+    prompt: Prompt
+    responses: tuple[str, ...]
+    scores: tuple[float, ...] | None = None
+    preferred: int | None = None
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a file came to.
+
+    Attributes:
+        candidates: prompts with at least two responses to choose between.
+        num_prompts: rows.
+        num_cut: responses left out because they were cut at the limit.
+        num_repeated: responses left out because they repeat another one.
+        num_alone: prompts left out because fewer than two responses were left.
+    """
+
+    candidates: list[Candidates]
+    num_prompts: int
+    num_cut: int
+    num_repeated: int
+    num_alone: int
+
+
+@dataclass(frozen=True)
+class _Response:
+    text: str
+    stopped: bool = True
+    score: float | None = None
+
+
+def read_samples(path: str | Path) -> Samples:
+    """Read samples, or pairs that people have judged.
+
+    Raises:
+        DataError: a row is neither, or no prompt has two responses; the message says where.
+    """
+    found: list[Candidates] = []
+    num_rows = num_cut = num_repeated = num_alone = 0
+    for line in lines_of(path):
+        if line.fault is not None or line.row is None:
+            raise DataError(str(line.fault or f"{line.origin}: no object"))
+        num_rows += 1
+        row, preferred = line.row, None
+        if "responses" in row:
+            responses = _responses(row["responses"], line.origin)
+            prompt = parse_prompt(_without(row, "responses"), origin=line.origin)
+        elif "chosen" in row and "rejected" in row:
+            pair = parse_preference(row, origin=line.origin)
+            prompt, preferred = Prompt(pair.prompt, origin=line.origin), pair.chosen
+            responses = [_Response(text) for text in sorted((pair.chosen, pair.rejected))]
+        else:
+            raise DataError(
+                f"{line.origin}: a row to judge needs a prompt and responses, or a prompt, chosen "
+                "and rejected (palate sample writes the first kind)"
+            )
+        whole = [one for one in responses if one.stopped and one.text.strip()]
+        distinct = list({one.text: one for one in whole}.values())
+        num_cut += len(responses) - len(whole)
+        num_repeated += len(whole) - len(distinct)
+        if len(distinct) < 2:
+            num_alone += 1
+            continue
+        texts = [one.text for one in distinct]
+        scores = [one.score for one in distinct if one.score is not None]
+        found.append(
+            Candidates(
+                prompt,
+                tuple(texts),
+                tuple(scores) if len(scores) == len(texts) else None,
+                None if preferred is None else texts.index(preferred),
+            )
+        )
+    if not num_rows:
+        raise DataError(f"{path}: no rows; palate sample writes rows to judge")
+    if not found:
+        raise DataError(
+            f"{path}: none of {num_rows} prompts has two different responses that end by "
+            "themselves; sample more of each (--num-samples), warmer, or longer ones"
+        )
+    return Samples(found, num_rows, num_cut, num_repeated, num_alone)
+
+
+def read_labels(path: str | Path) -> dict[tuple[str, frozenset[str]], str]:
+    """What people prefer: (prompt, both responses) → the response that they chose.
+
+    Raises:
+        DataError: a row is no preference.
+    """
+    found: dict[tuple[str, frozenset[str]], str] = {}
+    for line in lines_of(path):
+        if line.fault is not None or line.row is None:
+            raise DataError(str(line.fault or f"{line.origin}: no object"))
+        pair = parse_preference(line.row, origin=line.origin)
+        found[label_key(pair.prompt, pair.chosen, pair.rejected)] = pair.chosen
+    return found
+
+
+def label_key(prompt: Text, one: str, two: str) -> tuple[str, frozenset[str]]:
+    """Names a comparison, whichever response stands first."""
+    return prompt_key(prompt), frozenset((one, two))
+
+
+def _responses(value: object, origin: str) -> list[_Response]:
+    if not isinstance(value, list):
+        raise DataError(f"{origin}: responses is {quote(value)}, not a list")
+    return [_response(one, f"{origin}: responses[{i}]") for i, one in enumerate(value)]
+
+
+def _response(value: object, place: str) -> _Response:
+    if isinstance(value, str):
+        return _Response(value)
+    text = value.get("text") if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping) or not isinstance(text, str):
+        raise DataError(f"{place} is {quote(value)}; it must be text, or an object with a text")
+    stopped, score = value.get("stopped", True), value.get("score")
+    if not isinstance(stopped, bool):
+        raise DataError(f"{place}: stopped is {quote(stopped)}; it must be true or false")
+    if score is None:
+        return _Response(text, stopped)
+    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
+        raise DataError(f"{place}: score is {quote(score)}; it must be a finite number")
+    return _Response(text, stopped, float(score))
+
+
+def _without(row: Mapping[str, object], name: str) -> dict[str, object]:
+    return {key: value for key, value in row.items() if key != name}
