@@ -80,7 +80,7 @@ def _read(path: str, read: Reader, sources: Sources, rejects: Path) -> Reading[A
     if sources.skip_bad:
         where = f" (see {rejects})" if reading.num_skipped else ""
         say(
-            f"{path}: {reading.num_read} rows read, {len(reading.records)} kept, "
+            f"{path}: {reading.num_read} rows read, {reading.num_read - reading.num_skipped} kept, "
             f"{reading.num_skipped} skipped{where}"
         )
     return reading

@@ -32,7 +32,7 @@ class Conversion:
         num_read: rows met.
         num_skipped: rows left out because of an error.
         num_written: rows written; a ranking gives several.
-        without: titles of W5xx faults → rows in order that gave none: ties, equal ranks.
+        without: titles of W501–W505 → rows in order that gave none: ties, equal ranks.
         num_changed: rows that the format that is written cannot hold as they are.
         first_changed: the place of the first of them.
     """

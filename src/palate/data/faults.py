@@ -2,7 +2,7 @@
 
 1xx: bytes and JSON. 2xx: the shape of a row. 3xx: conversations. 4xx: meaning. 5xx: formats. 6xx:
 columns. An error (E) makes a row unusable; a warning (W) leaves it in use and asks for a look (a
-row of W5xx is in order, but there is nothing in it to learn from). `fault_kinds.py` says in words
+row of W501–W505 is in order, but gives nothing to learn from). `fault_kinds.py` says in words
 which kinds of bad rows have which code; `checks/` finds what takes more than one record, or slowly,
 or with a tokenizer.
 """
@@ -127,6 +127,7 @@ FAULTS: dict[str, Kind] = {
     "W503": Kind("nothing ranked", "warning", "no pair is made of responses of equal rank"),
     "W504": Kind("different prompts", "warning", "no pair is made of answers to two prompts"),
     "W505": Kind("undesirable response", "warning", "it is not imitated; KTO can learn from it"),
+    "W506": Kind("tools", "warning", "no template is given them: write them into the system turn"),
     "W601": Kind("unknown column", "warning", "kept and not used; is a known name misspelt?"),
 }
 

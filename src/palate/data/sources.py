@@ -36,6 +36,7 @@ from palate.errors import DataError
 Record = TypeVar("Record", bound=Preference | Demonstration | Prompt)
 
 _MAX_LISTED = 10
+_NOTHING_TO_GIVE = {"W501", "W502", "W503", "W504", "W505"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,12 @@ class Reading(Generic[Record]):
 
     @property
     def num_without(self) -> int:
-        """Rows in order that gave no record: ties, equal ranks, undesirable responses (W5xx)."""
-        return sum(found.code.startswith("W5") for found in self.faults)
+        """Rows in order that gave no record: ties, equal ranks, undesirable responses."""
+        return sum(found.code in _NOTHING_TO_GIVE for found in self.faults)
 
     def told_without(self) -> str:
         """Say how many rows gave no record, and why; "" where all did."""
-        kinds = Counter(found.code for found in self.faults if found.code.startswith("W5"))
+        kinds = Counter(found.code for found in self.faults if found.code in _NOTHING_TO_GIVE)
         told = ", ".join(f"{FAULTS[code].title} {count}" for code, count in sorted(kinds.items()))
         return f"{self.num_without} of {self.num_read} rows give no record ({told})" if told else ""
 

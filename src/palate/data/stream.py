@@ -25,7 +25,7 @@ class Read(Generic[Record]):
 
     Attributes:
         origin: the row's place.
-        records: what it gives; none where it cannot be used, or has nothing to give (W5xx).
+        records: what it gives; none where it cannot be used, or has nothing to give (W501–W505).
         faults: one error, or warnings.
         format: the name of the row's format and shape; "" where it cannot be used.
         raw: the row as it stands, where it cannot be used.
@@ -105,7 +105,9 @@ def read_row(
         rest = {k: v for k, v in line.row.items() if k not in form.columns and v is not None}
         found = tuple(replace(r, columns={**r.columns, **rest}) for r in found) if rest else found
     # A demonstration that is nothing but text has no prompt by design.
-    faults = (w for r in found for w in warnings_of(r) if (called, w.code) != ("text", "W401"))
+    faults = [w for r in found for w in warnings_of(r) if (called, w.code) != ("text", "W401")]
+    if line.row.get("tools") and not keep_columns:
+        faults.append(fault("W506", "the row's tools are not used", origin=line.origin))
     return Read(line.origin, found, tuple({w.code: w for w in faults}.values()), called)
 
 
