@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests import tiny
 
-from palate.data import token_cache
+from palate.data import render, token_cache
 from palate.data.grow import comparison_trees, preference_trees
 from palate.data.records import Demonstration, Preference
 from palate.data.render import Renderer
@@ -87,7 +87,7 @@ def test_whatever_decides_the_tokens_names_the_file(
     )
     cached(PAIRS, Renderer(larger))
     assert len(list(folder.iterdir())) == 6
-    monkeypatch.setattr(token_cache.render, "__file__", __file__)  # other code
+    monkeypatch.setattr(render, "__file__", __file__)  # other code
     cached(PAIRS, renderer)
     assert len(list(folder.iterdir())) == 7
 

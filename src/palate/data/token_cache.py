@@ -132,7 +132,7 @@ def _key(
 ) -> str:
     told = sha256()
     for module in (grow, render, trees):
-        told.update(Path(module.__file__).read_bytes())
+        told.update(Path(str(module.__file__)).read_bytes())
     told.update(Path(__file__).read_bytes())
     inner = getattr(tokenizer, "backend_tokenizer", None)
     words = inner.to_str() if inner is not None else json.dumps(tokenizer.get_vocab())

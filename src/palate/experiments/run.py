@@ -206,7 +206,7 @@ def _rows(
     renderer: Renderer,
     settings: StageSettings,
 ) -> Rows:
-    def grown(some: Sequence[Record]) -> tuple[Sequence[Tree], int]:
+    def grown(some: Sequence[Any]) -> tuple[Sequence[Tree], int]:
         limits: dict[str, Any] = {"max_length": settings.max_length, "overlong": settings.overlong}
         if grow is prompt_trees:  # prompts keep their records beside their tokens
             return grow(some, renderer, **limits)
