@@ -96,7 +96,7 @@ def through_json(row: object) -> dict[str, object]:
 
 
 # A handful in every run; a thousand by `make round-trips`.
-EXAMPLES = pytest.mark.parametrize("examples", [25, pytest.param(1000, marks=pytest.mark.slow)])
+EXAMPLES = pytest.mark.parametrize("examples", [15, pytest.param(1000, marks=pytest.mark.slow)])
 
 
 @EXAMPLES
