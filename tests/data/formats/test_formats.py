@@ -1,15 +1,19 @@
 """Each format: known by its rows, read to the record that they mean, refused where it is broken."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
-from palate.data.doors import ANY, COMPARISONS, DEMONSTRATIONS, PREFERENCES, PROMPTS
-from palate.data.faults import FAULTS, Refusal
+from palate.data.doors import ANY, COMPARISONS, DEMONSTRATIONS, PREFERENCES, PROMPTS, Door
+from palate.data.faults import FAULTS, Refusal, RowFault
 from palate.data.formats import FORMATS, named_format
+from palate.data.formats.open_assistant import trees_of
 from palate.data.layout import AS_THEY_SAY, Layout
+from palate.data.lines import Line
 from palate.data.records import Demonstration, Preference, Prompt, Turn
 from palate.data.rows import row_format
+from palate.data.stream import read_row, stream
 from palate.errors import RecipeError
 
 Row = dict[str, object]
@@ -297,3 +301,55 @@ def test_a_named_format_stands_above_what_a_row_looks_like() -> None:
 def test_columns_know_what_a_format_does_not() -> None:
     known: Mapping[str, object] = BATTLE | {"winner": "tie"}
     assert known.keys() - FORMATS["arena"].columns == {"model_a", "model_b", "winner"}
+
+
+JUNK: list[object] = [None, 3, "\ud800", [[]], {"a": 1}]
+
+
+def spoiled(value: object) -> Iterator[object]:
+    """The value with one part of it lost or replaced, in every way."""
+    yield from JUNK
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    for key, part in inner:
+        for other in spoiled(part):
+            yield value | {key: other} if isinstance(value, dict) else [
+                *value[:key], other, *value[key + 1 :]
+            ]  # fmt: skip
+        if isinstance(value, dict):
+            yield {name: kept for name, kept in value.items() if name != key}
+
+
+def code_of(line: Line, door: Door[Any], layout: Layout) -> str:
+    try:
+        return read_row(line, door, layout).format and ""
+    except RowFault as error:
+        return error.fault.code
+
+
+@pytest.mark.parametrize(("name", "row"), [(name, row) for name, row, _ in EXAMPLES])
+def test_a_row_with_any_part_spoiled_is_read_or_refused_with_a_code(name: str, row: Row) -> None:
+    for broken in spoiled(row):
+        if isinstance(broken, dict):
+            line = Line("a:1", broken)
+            for door, layout in ((ANY, AS_THEY_SAY), (PROMPTS, AS_THEY_SAY), (ANY, Layout(name))):
+                assert code_of(line, door, layout) in {"", *FAULTS}
+
+
+def test_a_message_with_any_part_spoiled_is_read_or_refused_with_a_code() -> None:
+    rows = [
+        {"message_id": str(i), "parent_id": None if i == 0 else "0", "message_tree_id": "t",
+         "text": f"t{i}", "role": "assistant" if i else "prompter", "rank": i}
+        for i in range(3)
+    ]  # fmt: skip
+    for number in range(3):
+        for broken in spoiled(rows[number]):
+            if isinstance(broken, dict):
+                lines = [Line("a:1", row) for row in [*rows[:number], broken, *rows[number + 1 :]]]
+                for read in stream(trees_of(lines), ANY, AS_THEY_SAY):
+                    assert all(found.code in FAULTS for found in read.faults)

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from palate.data.faults import Refusal, quote
-from palate.data.hh import parse_dialogue
+from palate.data.hh import is_dialogue, parse_dialogue
 from palate.data.records import Turn
 from palate.data.turns import parse_text, parse_turns
 
@@ -45,7 +45,12 @@ def turns_of(value: object, name: str) -> tuple[Turn, ...]:
 
 def dialogue_of(value: object, name: str) -> tuple[Turn, ...]:
     """A dialogue written as one string."""
-    return parse_dialogue(parse_text(value, name=name))
+    dialogue = parse_text(value, name=name)
+    if not is_dialogue(dialogue):
+        raise Refusal(
+            "E203", f"{name} is {quote(dialogue)}, which opens with no Human: or Assistant:"
+        )
+    return parse_dialogue(dialogue)
 
 
 def number(row: Row, name: str) -> float | None:

@@ -24,7 +24,7 @@ from palate.data.layout import Layout
 from palate.data.records import Demonstration, Preference, Prompt, Role, Turn
 from palate.data.turns import check_prompt, parse_text, split_reply
 
-_ROLES: dict[object, Role] = {
+_ROLES: dict[str, Role] = {
     "system": "system",
     "human": "user",
     "user": "user",
@@ -106,9 +106,10 @@ def _turn(value: object, name: str) -> Turn:
     if not isinstance(value, Mapping):
         raise Refusal("E305", f"{name} is {quote(value)}, not an object with from and value")
     speaker = value.get("from")
-    if speaker in _TOOL_SPEAKERS:
-        raise Refusal("E311", f"{name} is a {speaker}")
-    role = _ROLES.get(speaker) if isinstance(speaker, str) else None
+    known = speaker if isinstance(speaker, str) else ""
+    if known in _TOOL_SPEAKERS:
+        raise Refusal("E311", f"{name} is a {known}")
+    role = _ROLES.get(known)
     if role is None:
         raise Refusal("E302", f"{name} is from {quote(speaker)}, neither human, gpt nor system")
     if not isinstance(value.get("value"), str):

@@ -19,13 +19,16 @@ from palate.data.lines import Line
 from palate.data.records import Role, Text, Turn
 from palate.data.turns import check_prompt, parse_text
 
-_ROLES: dict[object, Role] = {"prompter": "user", "assistant": "assistant"}
+_ROLES: dict[str, Role] = {"prompter": "user", "assistant": "assistant"}
 _MESSAGE = {"message_id", "parent_id", "message_tree_id", "text", "role"}
 
 
 def is_message(row: Row) -> bool:
     """Whether a row is a single message of a tree."""
-    return row.keys() >= _MESSAGE and "replies" not in row
+    if not row.keys() >= _MESSAGE or "replies" in row:
+        return False
+    names = (row["message_id"], row["message_tree_id"], row["parent_id"] or "")
+    return all(isinstance(name, str) for name in names)
 
 
 def trees_of(lines: Iterable[Line]) -> Iterator[Line]:
@@ -104,9 +107,10 @@ def _questions(row: Row) -> Iterator[tuple[tuple[Turn, ...], list[Row]]]:
     waiting: list[tuple[tuple[Turn, ...], Row]] = [((), _message(row.get("prompt"), "prompt"))]
     while waiting:
         path, message = waiting.pop()
-        role = _ROLES.get(message.get("role"))
+        told = message.get("role")
+        role = _ROLES.get(told) if isinstance(told, str) else None
         if role is None:
-            raise Refusal("E302", f"a message has the role {quote(message.get('role'))}")
+            raise Refusal("E302", f"a message has the role {quote(told)}")
         turns = (*path, Turn(role, parse_text(message.get("text"), name="a message's text")))
         inner = message.get("replies") or ()
         if not isinstance(inner, list | tuple):
