@@ -309,20 +309,15 @@ JUNK: list[object] = [None, 3, "\ud800", [[]], {"a": 1}]
 def spoiled(value: object) -> Iterator[object]:
     """The value with one part of it lost or replaced, in every way."""
     yield from JUNK
-    inner = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
-    )
-    for key, part in inner:
-        for other in spoiled(part):
-            yield value | {key: other} if isinstance(value, dict) else [
-                *value[:key], other, *value[key + 1 :]
-            ]  # fmt: skip
-        if isinstance(value, dict):
-            yield {name: kept for name, kept in value.items() if name != key}
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield {key: kept for key, kept in value.items() if key != name}
+            for other in spoiled(part):
+                yield value | {name: other}
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            for other in spoiled(part):
+                yield [*value[:number], other, *value[number + 1 :]]
 
 
 def code_of(line: Line, door: Door[Any], layout: Layout) -> str:
