@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from palate.data.check import Lengths, check_preferences
+from palate.data.check import Lengths, check_data
 from palate.errors import DataError
 
 
@@ -18,7 +18,7 @@ def test_a_clean_file_is_silent_and_measured(tmp_path: Path) -> None:
         {"prompt": "qq", "chosen": "a", "rejected": "bbbb"},
         {"prompt": "qq", "chosen": "aaa", "rejected": "b"},
     ]
-    report = check_preferences(_write(tmp_path / "a.jsonl", rows))
+    report = check_data(_write(tmp_path / "a.jsonl", rows))
     assert report.faults == ()
     assert (report.num_rows, report.num_good, report.num_errors, report.num_warnings) == (
         3,
@@ -26,9 +26,11 @@ def test_a_clean_file_is_silent_and_measured(tmp_path: Path) -> None:
         0,
         0,
     )
-    assert report.prompt_lengths == Lengths(mean=5 / 3, median=2.0, p95=2)
-    assert report.chosen_lengths == Lengths(mean=2.0, median=2.0, p95=3)
-    assert report.rejected_lengths == Lengths(mean=2.0, median=1.0, p95=4)
+    assert report.lengths == {
+        "prompt": Lengths(mean=5 / 3, median=2.0, p95=2, max=2),
+        "chosen": Lengths(mean=2.0, median=2.0, p95=3, max=3),
+        "rejected": Lengths(mean=2.0, median=1.0, p95=4, max=4),
+    }
     assert report.share_chosen_longer == pytest.approx(2 / 3)
     assert report.num_distinct_prompts == 2
 
@@ -37,9 +39,8 @@ def test_p95_is_the_least_length_that_95_percent_do_not_exceed(tmp_path: Path) -
     rows: list[object] = [
         {"prompt": f"q{i}", "chosen": "a" * (i + 1), "rejected": "b"} for i in range(100)
     ]
-    report = check_preferences(_write(tmp_path / "a.jsonl", rows))
-    assert report.chosen_lengths is not None
-    assert report.chosen_lengths.p95 == 95
+    report = check_data(_write(tmp_path / "a.jsonl", rows))
+    assert report.lengths["chosen"].p95 == 95
 
 
 def test_faults_are_grouped_counted_and_placed(tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ def test_faults_are_grouped_counted_and_placed(tmp_path: Path) -> None:
     rows += [{"prompt": "q", "chosen": "a", "rejected": "b"}] * 2
     rows += [{"prompt": "q", "chosen": "b", "rejected": "a"}]
     path = _write(tmp_path / "a.jsonl", rows)
-    report = check_preferences(path)
+    report = check_data(path)
     assert [(g.code, g.count) for g in report.faults] == [("E401", 7), ("W406", 1), ("W407", 1)]
     assert [f.origin for f in report.faults[0].places] == [f"{path}:{i}" for i in range(1, 6)]
     assert (report.num_errors, report.num_warnings, report.num_good) == (7, 2, 3)
@@ -63,7 +64,7 @@ def test_evaluation_prompts_that_are_trained_on_are_errors(tmp_path: Path) -> No
         {"prompt": "p", "chosen": "c", "rejected": ""},
     ]
     evaluation = _write(tmp_path / "e.jsonl", rows)
-    report = check_preferences(train, eval_path=evaluation)
+    report = check_data(train, eval_path=evaluation)
     places = [(g.code, g.places[0].origin) for g in report.faults]
     assert places == [("E401", f"{evaluation}:2"), ("E404", f"{evaluation}:1")]
 
@@ -72,12 +73,12 @@ def test_evaluation_prompts_that_are_trained_on_are_errors(tmp_path: Path) -> No
 def test_a_file_without_rows_is_a_fault(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(content)
-    report = check_preferences(path)
+    report = check_data(path)
     assert [(g.code, g.count) for g in report.faults] == [("E111", 1)]
-    assert report.prompt_lengths is None
+    assert report.lengths == {}
     assert report.share_chosen_longer is None
 
 
 def test_a_missing_file_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
-        check_preferences(tmp_path / "nowhere.jsonl")
+        check_data(tmp_path / "nowhere.jsonl")

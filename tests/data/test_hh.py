@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palate.data.check import check_preferences
+from palate.data.check import check_data
 from palate.data.hh import format_dialogue, is_dialogue, parse_dialogue
 from palate.data.records import Turn
 from palate.data.rows import parse_preference
@@ -66,7 +66,7 @@ def harmless(shared_data: Path) -> Path:
 
 
 def test_the_published_file_has_four_empty_replies_and_no_other_error(harmless: Path) -> None:
-    report = check_preferences(harmless)
+    report = check_data(harmless)
     assert (report.num_rows, report.num_good, report.num_errors) == (2312, 2308, 4)
     assert report.format == "hh-rlhf dialogue"
     errors = [group for group in report.faults if group.severity == "error"]

@@ -5,6 +5,7 @@ from pathlib import Path
 import datasets
 import pytest
 
+from palate.data.convert import convert
 from palate.data.records import Demonstration, Preference, Prompt, Turn
 from palate.data.sources import (
     comparisons_from_rows,
@@ -243,3 +244,26 @@ def test_comparisons_keep_to_one_kind(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in [*labelled, pair]))
     with pytest.raises(DataError, match=r"rows.jsonl:3.*E205"):
         read_comparisons(path)
+
+
+def test_tools_are_kept_by_a_conversion_and_told_where_they_are_not_used(tmp_path: Path) -> None:
+    row = json.loads(CHAT) | {"tools": [{"name": "look_up"}]}
+    path = _write(tmp_path / "a.jsonl", json.dumps(row))
+    reading = read_preferences(path)
+    assert ([fault.code for fault in reading.faults], reading.num_without) == (["W506"], 0)
+    convert(str(path), str(tmp_path / "b.jsonl"))
+    assert json.loads((tmp_path / "b.jsonl").read_text()) == row
+
+
+def test_rows_that_give_nothing_are_counted_apart_from_bad_ones(tmp_path: Path) -> None:
+    row = {"prompt": "q", "responses": ["a", "b"], "scores": [1, 1]}
+    path = _write(tmp_path / "a.jsonl", json.dumps(row), json.dumps(row | {"scores": [1, 2]}))
+    reading = read_preferences(path)
+    assert (reading.num_read, reading.num_skipped, reading.num_without) == (2, 0, 1)
+    assert reading.told_without() == "1 of 2 rows give no record (nothing ranked 1)"
+    path = _write(tmp_path / "b.jsonl", json.dumps(row))
+    with pytest.raises(DataError, match="nothing to learn from: 1 of 1 rows give no record"):
+        read_preferences(path)
+    with pytest.raises(DataError, match="nothing to learn from"):
+        convert(str(path), str(tmp_path / "c.jsonl"))
+    assert not (tmp_path / "c.jsonl").exists()

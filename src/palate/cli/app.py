@@ -18,6 +18,7 @@ from palate.cli import (
     check,
     check_reward,
     compare,
+    convert,
     demo,
     dpo,
     env,
@@ -51,6 +52,7 @@ def palate(
 
 
 app.command("demo", help=demo.HELP)(demo.demo)
+app.command("convert", help=convert.HELP)(convert.convert)
 app.command("check", help=check.HELP)(check.check)
 app.command("sft", help=sft.HELP)(sft.sft)
 app.command("reward", help=reward.HELP)(reward.reward)

@@ -14,6 +14,8 @@ from typer.models import ArgumentInfo
 
 from palate.cli.app import app
 from palate.cli.options import kebab, shown_default
+from palate.data.fault_kinds import KINDS
+from palate.data.faults import FAULTS
 from palate.training.journal import METRICS
 from palate.training.settings import (
     DPOSettings,
@@ -103,7 +105,33 @@ def metrics_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def faults_page() -> str:
+    """docs/faults.md: every code, and the code of every kind of bad row."""
+    rows = [(f"`{code}`", k.severity, k.title, k.fix) for code, k in FAULTS.items()]
+    kinds = [(kind, f"`{code}`" if code else "accepted") for kind, code in KINDS.items()]
+    lines = [
+        "# Faults of data",
+        "",
+        SOURCE,
+        "",
+        "What `palate check` and the readers of all commands call by a code. An error makes a row "
+        "unusable: training refuses the file, or leaves the row out with `--skip-bad`. A warning "
+        "leaves the row in use and asks for a look. How to read the report: [check.md](check.md).",
+        "",
+        *_table(("code", "severity", "what", "what to do"), rows),
+        "",
+        "## Kinds of bad rows",
+        "",
+        "The fault corpus of the tests (`tests/data/corpus.py`) plants each at the first, a middle "
+        "and the last row. E405, E406 and W409 to W411 need a tokenizer: `--model`.",
+        "",
+        *_table(("kind", "code"), kinds),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 PAGES = {
+    "faults.md": faults_page,
     "commands.md": commands_page,
     "settings.md": settings_page,
     "metrics.md": metrics_page,

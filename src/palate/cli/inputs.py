@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from palate.cli.output import say
 from palate.cli.sources import Sources
-from palate.data.faults import find_overlap
+from palate.data.checks.quick import quick_check
 from palate.data.sources import Reading
 from palate.data.splits import split_by_prompt
 from palate.errors import ModelError, UsageError
@@ -53,29 +53,39 @@ def read_rows(
         DataError: a file is missing or a row of it bad; the message names file and line.
     """
     assert sources.data is not None
-    train = _read(sources.data, read, sources.skip_bad, rejects_folder / "rejects.jsonl")
+    train = _read(sources.data, read, sources, rejects_folder / "rejects.jsonl")
     if sources.eval_data is None:
-        parted = split_by_prompt(train, eval_fraction=sources.eval_fraction)
+        _warn(train, sources.data)
+        parted = split_by_prompt(train.records, eval_fraction=sources.eval_fraction)
         return parted.train, parted.eval
     rejects = rejects_folder / "eval-rejects.jsonl"
-    held_out = _read(sources.eval_data, read, sources.skip_bad, rejects)
-    if shared := find_overlap(train=train, evaluation=held_out):
-        say(
-            f"warning: {len(shared)} evaluation rows have prompts that are trained on, which "
-            f"flatters the evaluation (first: {shared[0]})"
-        )
-    return train, held_out
+    held_out = _read(sources.eval_data, read, sources, rejects)
+    _warn(train, sources.data, held_out.records, sources.eval_data)
+    return train.records, held_out.records
 
 
-def _read(path: str, read: Reader, skip_bad: bool, rejects: Path) -> list[Any]:
-    reading = read(path, skip_bad=skip_bad, rejects_path=rejects)
-    if skip_bad:
+def _warn(
+    train: Reading[Any], path: str, held_out: Sequence[Any] = (), eval_path: str | None = None
+) -> None:
+    """Say, a line a kind, what may spoil the training; bad rows were refused or left out before."""
+    known = [fault for fault in train.faults if fault.severity == "warning"]
+    found = quick_check(train.records, held_out, known=known)
+    for group in found:
+        say(f"{path}: {group}")
+    if found:
+        held = f" --eval-data {eval_path}" if eval_path else ""
+        say(f"more on them: palate check {path}{held}")
+
+
+def _read(path: str, read: Reader, sources: Sources, rejects: Path) -> Reading[Any]:
+    reading = read(path, layout=sources.layout, skip_bad=sources.skip_bad, rejects_path=rejects)
+    if sources.skip_bad:
         where = f" (see {rejects})" if reading.num_skipped else ""
         say(
-            f"{path}: {reading.num_read} rows read, {len(reading.records)} kept, "
+            f"{path}: {reading.num_read} rows read, {reading.num_read - reading.num_skipped} kept, "
             f"{reading.num_skipped} skipped{where}"
         )
-    return reading.records
+    return reading
 
 
 def load_model(name: str, *, flag: str = "--model") -> "Loaded":

@@ -54,7 +54,7 @@ def write_rows(rows: Iterable[Mapping[str, Any]], output: str | None) -> None:
         raise UsageError(_cannot_write(output, error)) from None
 
 
-def check_output(output: str | None) -> None:
+def check_output(output: str | None, *, flag: str = "--output") -> None:
     """Find out before the work whether its result can be written.
 
     Raises:
@@ -69,8 +69,8 @@ def check_output(output: str | None) -> None:
         draft.touch()
         draft.unlink()
     except OSError as error:
-        raise UsageError(_cannot_write(output, error)) from None
+        raise UsageError(_cannot_write(output, error, flag)) from None
 
 
-def _cannot_write(output: str, error: OSError) -> str:
-    return f"--output {output}: cannot be written ({error.strerror}); choose another file"
+def _cannot_write(output: str, error: OSError, flag: str = "--output") -> str:
+    return f"{flag} {output}: cannot be written ({error.strerror}); choose another file"

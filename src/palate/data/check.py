@@ -1,84 +1,55 @@
-"""What `palate check` says of a file of pairs: every fault by kind, and a few numbers."""
+"""What `palate check` says of a file: every fault by kind, and what the rows are like."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
-from math import ceil
 from pathlib import Path
-from statistics import fmean, median
 
-from palate.data.faults import (
-    FAULTS,
-    Fault,
-    find_contradictions,
-    find_duplicates,
-    find_length_shortcut,
-    find_overlap,
-    longer_share,
-)
-from palate.data.records import Text, prompt_key
-from palate.data.sources import survey_preferences
+from palate.data.checks.clean import REJECTS, write_clean
+from palate.data.checks.profile import Lengths
+from palate.data.checks.survey import Limit, Survey, survey
+from palate.data.checks.tally import FaultGroup
+from palate.data.layout import AS_THEY_SAY, Layout
+from palate.measures.estimate import Estimate
 
-MAX_PLACES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class FaultGroup:
-    """All faults of one kind.
-
-    Attributes:
-        code: a key of FAULTS.
-        severity: "error" or "warning".
-        title: the kind in words.
-        fix: what to do about it.
-        count: how many there are.
-        places: the first five.
-    """
-
-    code: str
-    severity: str
-    title: str
-    fix: str
-    count: int
-    places: tuple[Fault, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Lengths:
-    """Lengths of texts in characters; p95 is the least length that 95 % do not exceed."""
-
-    mean: float
-    median: float
-    p95: int
+__all__ = ["CheckReport", "FaultGroup", "Lengths", "Limit", "check_data", "clean_data"]
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What was found in a file of pairs.
+    """What was found in a file.
 
     Attributes:
         path: the file.
         format: the name of its rows' format, "" where no row is usable.
         num_rows: rows met.
         num_good: rows without an error.
+        num_records: pairs, responses or prompts in the good rows.
+        num_distinct_prompts: among them.
         faults: by kind, errors first, then by code.
-        prompt_lengths: over good rows, as the other lengths; None without any.
-        chosen_lengths: see above.
-        rejected_lengths: see above.
+        lengths: by part (prompt, chosen, rejected, response: characters; tokens: of a row's prompt
+            and longer response, with a tokenizer alone).
+        languages: by part, the share of texts in each language that was told.
         share_chosen_longer: in [0, 1], of the pairs whose lengths differ; None without any.
-        num_distinct_prompts: among good rows.
+        share_desirable: in [0, 1], of the labels; None without any.
+        num_repeated: comparisons that were made more than once.
+        label_noise: the share of flipped labels, from those; None where they are too few.
+        shortcuts: accuracy of trivial rules on at most 2,000 pairs.
     """
 
     path: str
     format: str
     num_rows: int
     num_good: int
-    faults: tuple[FaultGroup, ...]
-    prompt_lengths: Lengths | None
-    chosen_lengths: Lengths | None
-    rejected_lengths: Lengths | None
-    share_chosen_longer: float | None
+    num_records: int
     num_distinct_prompts: int
+    faults: tuple[FaultGroup, ...]
+    lengths: Mapping[str, Lengths]
+    languages: Mapping[str, Mapping[str, float]]
+    share_chosen_longer: float | None
+    share_desirable: float | None
+    num_repeated: int
+    label_noise: Estimate | None
+    shortcuts: Mapping[str, Estimate]
 
     @property
     def num_errors(self) -> int:
@@ -97,62 +68,102 @@ class CheckReport:
         return report
 
 
-def check_preferences(path: str | Path, *, eval_path: str | Path | None = None) -> CheckReport:
-    """Read a file of pairs and report all that is wrong with it, refusing nothing.
+@dataclass(frozen=True, slots=True)
+class CleanReport:
+    """What was found in a file, and what became of its rows.
+
+    Attributes:
+        report: of the file.
+        num_kept: rows in the clean file.
+        num_dropped: rows in the file of rejects.
+        rejects: that file.
+    """
+
+    report: CheckReport
+    num_kept: int
+    num_dropped: int
+    rejects: Path
+
+
+def check_data(
+    path: str | Path,
+    *,
+    eval_path: str | Path | None = None,
+    layout: Layout = AS_THEY_SAY,
+    limit: Limit | None = None,
+) -> CheckReport:
+    """Read a file and report all that is wrong with it, refusing nothing.
 
     Args:
         path: the file, or a saved `datasets` folder.
-        eval_path: pairs that must share no prompt with `path`; their own faults count too.
+        eval_path: rows that must share no prompt with `path`; their own faults count too.
+        layout: what a person says of the rows of both.
+        limit: a tokenizer and max_length: adds what they make of the rows.
 
     Raises:
         DataError: a file is missing, a folder, damaged or of another kind.
     """
-    reading = survey_preferences(path)
-    pairs = reading.records
-    faults = [*reading.faults, *find_duplicates(pairs), *find_contradictions(pairs)]
-    faults += find_length_shortcut(pairs)
-    if eval_path is not None:
-        evaluation = survey_preferences(eval_path)
-        faults += evaluation.faults
-        faults += find_overlap(train=pairs, evaluation=evaluation.records)
+    found = survey(
+        Path(path),
+        eval_path=None if eval_path is None else Path(eval_path),
+        layout=layout,
+        limit=limit,
+    )
+    return _report(path, found)
+
+
+def clean_data(
+    path: str | Path,
+    output: str | Path,
+    *,
+    eval_path: str | Path | None = None,
+    layout: Layout = AS_THEY_SAY,
+    limit: Limit | None = None,
+    drop: Collection[str] = (),
+) -> CleanReport:
+    """Check a file, and write its usable rows to another; the file is read twice.
+
+    Rows with an error go to `rejects.jsonl` beside the output, from which they can be read again
+    once mended; so do training rows whose prompt is evaluated on.
+
+    Args:
+        path: as in `check_data`.
+        output: the new file, JSON lines.
+        eval_path: as in `check_data`.
+        layout: as in `check_data`.
+        limit: as in `check_data`.
+        drop: codes of warnings whose rows are to go too.
+
+    Raises:
+        DataError: as `check_data`.
+        UsageError: the output cannot be written, or would replace what is read.
+    """
+    check = survey(
+        Path(path),
+        eval_path=None if eval_path is None else Path(eval_path),
+        layout=layout,
+        limit=limit,
+        drop=drop,
+    )
+    cleaned = write_clean(Path(path), Path(output), dropped=check.dropped, layout=layout)
+    rejects = Path(output).with_name(REJECTS)
+    return CleanReport(_report(path, check), cleaned.num_kept, cleaned.num_dropped, rejects)
+
+
+def _report(path: str | Path, found: Survey) -> CheckReport:
     return CheckReport(
         path=str(path),
-        format=reading.format,
-        num_rows=reading.num_read,
-        num_good=len(pairs),
-        faults=_group(faults),
-        prompt_lengths=_measure(_num_characters(pair.prompt) for pair in pairs),
-        chosen_lengths=_measure(len(pair.chosen) for pair in pairs),
-        rejected_lengths=_measure(len(pair.rejected) for pair in pairs),
-        share_chosen_longer=longer_share(pairs)[0],
-        num_distinct_prompts=len({prompt_key(pair.prompt) for pair in pairs}),
+        format=found.format,
+        num_rows=found.num_rows,
+        num_good=found.num_good,
+        num_records=found.num_records,
+        num_distinct_prompts=found.num_prompts,
+        faults=found.tally.groups(),
+        lengths=found.profile.lengths(),
+        languages=found.profile.languages(),
+        share_chosen_longer=found.lopsided.longer_share,
+        share_desirable=found.lopsided.desirable_share,
+        num_repeated=found.num_repeated,
+        label_noise=found.noise,
+        shortcuts=found.shortcuts,
     )
-
-
-def _group(faults: Iterable[Fault]) -> tuple[FaultGroup, ...]:
-    by_code: dict[str, list[Fault]] = defaultdict(list)
-    for found in faults:
-        by_code[found.code].append(found)
-    return tuple(
-        FaultGroup(
-            code=code,
-            severity=FAULTS[code].severity,
-            title=FAULTS[code].title,
-            fix=FAULTS[code].fix,
-            count=len(group),
-            places=tuple(group[:MAX_PLACES]),
-        )
-        for code, group in sorted(by_code.items())  # E sorts before W
-    )
-
-
-def _measure(lengths: Iterable[int]) -> Lengths | None:
-    ordered = sorted(lengths)
-    if not ordered:
-        return None
-    p95 = ordered[ceil(0.95 * len(ordered)) - 1]
-    return Lengths(mean=fmean(ordered), median=float(median(ordered)), p95=p95)
-
-
-def _num_characters(prompt: Text) -> int:
-    return len(prompt) if isinstance(prompt, str) else sum(len(turn.content) for turn in prompt)

@@ -1,15 +1,18 @@
-"""What can be wrong with data: one table of codes, and the checks that need no model.
+"""What can be wrong with data: one table of codes, and what one record shows by itself.
 
-E1xx: bytes and JSON. E2xx: the shape of a row. E3xx: conversations. E4xx: meaning. An error makes
-a row unusable; a warning (W) leaves it in use and asks for a look.
+1xx: bytes and JSON. 2xx: the shape of a row. 3xx: conversations. 4xx: meaning. 5xx: formats. 6xx:
+columns. An error (E) makes a row unusable; a warning (W) leaves it in use and asks for a look (a
+row of W501–W505 is in order, but gives nothing to learn from). `fault_kinds.py` says in words
+which kinds of bad rows have which code; `checks/` finds what takes more than one record, or slowly,
+or with a tokenizer.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from palate.data.records import Demonstration, Preference, Prompt, Turn, prompt_key
+from palate.data.records import Demonstration, Preference, Prompt, Turn
 from palate.errors import DataError
 
 Severity = Literal["error", "warning"]
@@ -59,7 +62,27 @@ FAULTS: dict[str, Kind] = {
         "error",
         "remove the row: the same words in other blanks or Unicode form are no preference",
     ),
-    "E404": Kind("prompt in both parts", "error", "split one file by prompt, or remove the rows"),
+    "E404": Kind(
+        "prompt in both parts",
+        "error",
+        "split one file by prompt, or remove the rows; as it is, the evaluation flatters",
+    ),
+    "E405": Kind(
+        "chosen and rejected are the same tokens",
+        "error",
+        "remove the row: they differ only in what the tokenizer or chat template drops",
+    ),
+    "E406": Kind(
+        "cannot be rendered",
+        "error",
+        "remove what the message names; give a chat as a list of turns, not as rendered text",
+    ),
+    "E501": Kind("unknown winner", "error", "write model_a, model_b, tie or tie (bothbad)"),
+    "E502": Kind("no ranking", "error", "give every response a rank or a score"),
+    "E503": Kind("broken reply tree", "error", "keep a tree's messages together, under one first"),
+    "E504": Kind("wrong number of fields", "error", "give every row as many as the header; quote"),
+    "E505": Kind("damaged CSV", "error", 'close every quote, and write " inside one as ""'),
+    "E506": Kind("damaged JSON array", "error", "write [row, row, …], or one row a line"),
     "W401": Kind("empty prompt", "warning", "right for free text only; else fill it in"),
     "W402": Kind("responses repeat the prompt", "warning", "cut the prompt off the responses"),
     "W403": Kind("speaker marker inside a turn", "warning", "cut the text where the turn ends"),
@@ -68,11 +91,45 @@ FAULTS: dict[str, Kind] = {
     "W406": Kind("duplicate row", "warning", "keep one, or say it with a weight"),
     "W407": Kind("contradiction", "warning", "keep both only if raters really disagreed"),
     "W408": Kind("longer is chosen", "warning", "a model will learn length; add pairs against it"),
+    "W409": Kind(
+        "longer than max_length",
+        "warning",
+        "raise --max-length; training refuses the row, or leaves it out with --overlong drop",
+    ),
+    "W410": Kind(
+        "a cut at max_length would take the whole response",
+        "warning",
+        "shorten the prompt or raise --max-length; a program that cuts would train on nothing",
+    ),
+    "W411": Kind(
+        "responses differ only beyond max_length",
+        "warning",
+        "raise --max-length; for a program that cuts, the pair prefers nothing",
+    ),
+    "W412": Kind("extreme length ratio", "warning", "look whether the short response is whole"),
+    "W413": Kind("another language than the prompt", "warning", "right for translation; else drop"),
+    "W414": Kind("secret", "warning", "remove it from the text, and revoke it at its issuer"),
+    "W415": Kind("personal data", "warning", "remove it, unless its owner agreed to its use"),
+    "W416": Kind(
+        "special token in text",
+        "warning",
+        "remove it; another program may read it as the end of a turn",
+    ),
+    "W417": Kind("near duplicate", "warning", "keep one, unless the difference is the point"),
+    "W418": Kind("one-sided labels", "warning", "unpaired losses need rows of both labels"),
+    "W419": Kind(
+        "told apart without reading",
+        "warning",
+        "a model will learn the shortcut; add pairs in which it fails",
+    ),
+    "W501": Kind("tie", "warning", "no pair is made; --format arena-labels gives both a label"),
+    "W502": Kind("both bad", "warning", "no pair is made; --format arena-labels labels both"),
+    "W503": Kind("nothing ranked", "warning", "no pair is made of responses of equal rank"),
+    "W504": Kind("different prompts", "warning", "no pair is made of answers to two prompts"),
+    "W505": Kind("undesirable response", "warning", "it is not imitated; KTO can learn from it"),
+    "W506": Kind("tools", "warning", "no template is given them: write them into the system turn"),
+    "W601": Kind("unknown column", "warning", "kept and not used; is a known name misspelt?"),
 }
-
-# Below this many pairs of unequal length, a one-sided share is no evidence.
-MIN_PAIRS_FOR_LENGTH = 20
-MAX_LONGER_SHARE = 0.9
 
 # Zero-width space, direction embeddings, overrides and isolates, byte-order mark. Joiners
 # (U+200C, U+200D) are left alone: Persian and emoji need them.
@@ -164,73 +221,5 @@ def warnings_of(record: Prompt | Demonstration | Preference) -> list[Fault]:
     return [fault(code, message, origin=record.origin) for code, message in found]
 
 
-def find_duplicates(preferences: Iterable[Preference]) -> list[Fault]:
-    """Find pairs that repeat an earlier pair exactly; the fault stands at the repetition."""
-    first: dict[tuple[str, str, str], str] = {}
-    found = []
-    for pair in preferences:
-        key = (prompt_key(pair.prompt), pair.chosen, pair.rejected)
-        if key in first:
-            found.append(fault("W406", f"repeats {first[key]}", origin=pair.origin))
-        else:
-            first[key] = pair.origin
-    return found
-
-
-def find_contradictions(preferences: Iterable[Preference]) -> list[Fault]:
-    """Find pairs that prefer B to A where an earlier pair prefers A to B."""
-    first: dict[tuple[str, str, str], str] = {}
-    found = []
-    for pair in preferences:
-        key = prompt_key(pair.prompt)
-        if (earlier := first.get((key, pair.rejected, pair.chosen))) is not None:
-            message = f"prefers the response that {earlier} rejects, and the other way round"
-            found.append(fault("W407", message, origin=pair.origin))
-        first.setdefault((key, pair.chosen, pair.rejected), pair.origin)
-    return found
-
-
-def longer_share(preferences: Iterable[Preference]) -> tuple[float | None, int]:
-    """Measure how often the longer response was chosen.
-
-    Returns:
-        The share in [0, 1] of the pairs whose lengths in characters differ (None without any),
-        and the number of those pairs. 0.5 means that length predicts nothing.
-    """
-    longer = [len(p.chosen) > len(p.rejected) for p in preferences if _lengths_differ(p)]
-    return (sum(longer) / len(longer) if longer else None), len(longer)
-
-
-def find_length_shortcut(preferences: Sequence[Preference]) -> list[Fault]:
-    """Warn, at the first row, where over 90 % of at least 20 pairs choose the longer response."""
-    share, num_pairs = longer_share(preferences)
-    if share is None or num_pairs < MIN_PAIRS_FOR_LENGTH or share <= MAX_LONGER_SHARE:
-        return []
-    message = f"the longer response is chosen in {share:.0%} of {num_pairs} pairs"
-    return [fault("W408", message, origin=preferences[0].origin)]
-
-
-def find_overlap(
-    *,
-    train: Iterable[Prompt | Demonstration | Preference],
-    evaluation: Iterable[Prompt | Demonstration | Preference],
-) -> list[Fault]:
-    """Find evaluation rows whose prompt is trained on; the fault stands at the evaluation row."""
-    trained: dict[str, str] = {}
-    for record in train:
-        trained.setdefault(prompt_key(record.prompt), record.origin)
-    found = []
-    for record in evaluation:
-        if (place := trained.get(prompt_key(record.prompt))) is not None:
-            found.append(
-                fault("E404", f"this prompt is trained on at {place}", origin=record.origin)
-            )
-    return found
-
-
 def _by_turn(turns: Sequence[Turn]) -> dict[str, str]:
     return {f"turn {i} ({turn.role})": turn.content for i, turn in enumerate(turns)}
-
-
-def _lengths_differ(pair: Preference) -> bool:
-    return len(pair.chosen) != len(pair.rejected)

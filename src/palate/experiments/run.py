@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from palate.data.grow import comparison_trees, demonstration_trees, preference_trees, prompt_trees
 from palate.data.records import Demonstration, Preference, Prompt
 from palate.data.render import Renderer
+from palate.data.token_cache import cached_trees
 from palate.data.trees import Tree
 from palate.experiments.cost import Cost, Ledger, metered
 from palate.experiments.passport import start_of
@@ -208,9 +209,14 @@ def _rows(
     renderer: Renderer,
     settings: StageSettings,
 ) -> Rows:
-    limits: dict[str, Any] = {"max_length": settings.max_length, "overlong": settings.overlong}
-    trees, num_dropped = grow(records, renderer, **limits)
-    kept, num_dropped_eval = grow(held_out, renderer, **limits) if held_out else ([], 0)
+    def grown(some: Sequence[Any]) -> tuple[Sequence[Tree], int]:
+        limits: dict[str, Any] = {"max_length": settings.max_length, "overlong": settings.overlong}
+        if grow is prompt_trees:  # prompts keep their records beside their tokens
+            return grow(some, renderer, **limits)
+        return cached_trees(grow, some, renderer, **limits)
+
+    trees, num_dropped = grown(records)
+    kept, num_dropped_eval = grown(held_out) if held_out else ([], 0)
     return Rows(trees, kept, num_dropped, num_dropped_eval)
 
 

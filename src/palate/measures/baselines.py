@@ -6,7 +6,7 @@ told apart without reading them, and so can whatever is optimized against that r
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from palate.errors import DataError
 from palate.measures.estimate import Clusters, Estimate, rate_estimate
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
+_SIGN = re.compile(r"[^\w\s]")
 
 
 def longer_wins(
@@ -39,14 +40,52 @@ def longer_wins(
     Raises:
         DataError: if the numbers of responses differ, or there are fewer than two prompts.
     """
-    _check_pairs(chosen, rejected)
-    margins = np.array([len(c) - len(r) for c, r in zip(chosen, rejected, strict=True)])
+    return _more_wins(len, chosen, rejected, groups, confidence, name="longer-wins accuracy")
+
+
+def more_punctuation_wins(
+    *,
+    chosen: Sequence[str],
+    rejected: Sequence[str],
+    groups: Clusters | None = None,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Accuracy of "more signs that are neither letter, digit nor blank": lists, quotes, markup.
+
+    Arguments, value and errors as `longer_wins`.
+    """
+    return _more_wins(
+        lambda text: len(_SIGN.findall(text)),
+        chosen,
+        rejected,
+        groups,
+        confidence,
+        name="punctuation accuracy",
+    )
+
+
+def first_wins(
+    first_chosen: Sequence[bool], *, groups: Clusters | None = None, confidence: float = 0.95
+) -> Estimate:
+    """Share of comparisons in which the response that was shown first was chosen.
+
+    Args:
+        first_chosen: a comparison each, whether the first (left, upper) response was chosen.
+        groups: the prompt of each; None: a prompt each.
+        confidence: of the interval, in (0, 1).
+
+    Returns:
+        ½ where the place says nothing.
+
+    Raises:
+        DataError: if there are fewer than two prompts.
+    """
     return rate_estimate(
-        (1 + np.sign(margins)) / 2,
-        unit="accuracy",
+        np.asarray(first_chosen, dtype=np.float64),
+        unit="share",
         clusters=groups,
         confidence=confidence,
-        name="longer-wins accuracy",
+        name="first-wins share",
     )
 
 
@@ -99,6 +138,26 @@ def bag_of_words(
         clusters=labels,
         confidence=confidence,
         name="bag-of-words accuracy",
+    )
+
+
+def _more_wins(
+    measure: Callable[[str], int],
+    chosen: Sequence[str],
+    rejected: Sequence[str],
+    groups: Clusters | None,
+    confidence: float,
+    *,
+    name: str,
+) -> Estimate:
+    _check_pairs(chosen, rejected)
+    margins = [measure(c) - measure(r) for c, r in zip(chosen, rejected, strict=True)]
+    return rate_estimate(
+        (1 + np.sign(margins)) / 2,
+        unit="accuracy",
+        clusters=groups,
+        confidence=confidence,
+        name=name,
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from palate.data.faults import quote
-from palate.data.lines import read_lines
+from palate.data.files import lines_of
 from palate.data.records import Prompt, Text, prompt_key
 from palate.data.rows import parse_preference, parse_prompt
 from palate.errors import DataError
@@ -70,7 +70,7 @@ def read_samples(path: str | Path) -> Samples:
     """
     found: list[Candidates] = []
     num_rows = num_cut = num_repeated = num_alone = 0
-    for line in read_lines(Path(path)):
+    for line in lines_of(path):
         if line.fault is not None or line.row is None:
             raise DataError(str(line.fault or f"{line.origin}: no object"))
         num_rows += 1
@@ -121,7 +121,7 @@ def read_labels(path: str | Path) -> dict[tuple[str, frozenset[str]], str]:
         DataError: a row is no preference.
     """
     found: dict[tuple[str, frozenset[str]], str] = {}
-    for line in read_lines(Path(path)):
+    for line in lines_of(path):
         if line.fault is not None or line.row is None:
             raise DataError(str(line.fault or f"{line.origin}: no object"))
         pair = parse_preference(line.row, origin=line.origin)
