@@ -101,7 +101,8 @@ def test_a_reward_model_and_an_implied_reward_judge(
         said = palate("score", "--model", folder, "--data", out, "--output", "scores.jsonl")
         assert said.code == 0, said.err
         for row, scored in zip(judged, rows_of(Path("scores.jsonl")), strict=True):
-            assert row["scores"] == pytest.approx([scored["chosen"], scored["rejected"]], abs=1e-4)
+            scores = [row["score_chosen"], row["score_rejected"]]
+            assert scores == pytest.approx([scored["chosen"], scored["rejected"]], abs=1e-4)
             assert scored["margin"] > 0
 
 
@@ -114,7 +115,8 @@ def test_scores_of_the_rows_judge(palate: Palate, samples: Path) -> None:
     said = palate("judge", "--samples", path, "--by", "scores", "--output", "p.jsonl")
     assert said.code == 0, said.err
     (pair,) = rows_of(Path("p.jsonl"))
-    assert (pair["chosen"], pair["rejected"], pair["scores"]) == ("w6", "w5", [2.5, 1.0])
+    assert (pair["chosen"], pair["rejected"]) == ("w6", "w5")
+    assert (pair["score_chosen"], pair["score_rejected"]) == (2.5, 1.0)
     assert len(rows_of(Path("p.ties.jsonl"))) == 1
 
 

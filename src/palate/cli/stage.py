@@ -16,7 +16,7 @@ from palate.cli.output import only_json, print_json, say
 from palate.cli.recipe import STAGE, Recipe, check_keys, read_recipe, resolve, whence
 from palate.cli.sources import PPOSources, SFTSources, Sources, sources_of
 from palate.errors import RecipeError, UsageError
-from palate.experiments.reward_source import RewardSource, reward_sources
+from palate.experiments.reward_source import JUDGE_CACHE, RewardSource, reward_sources
 from palate.training.settings import StageSettings
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _find_inputs(stage: Stage, sources: Sources, settings: StageSettings, folder
 
     rewards: list[RewardSource] = []
     if isinstance(sources, PPOSources):
-        rewards = reward_sources(sources.reward or (), cache=folder / "judge-cache.jsonl")
+        rewards = reward_sources(sources.reward or (), cache=folder / JUDGE_CACHE)
     for source in rewards:
         if source.folder is not None:
             refuse_unsafe(source.folder)

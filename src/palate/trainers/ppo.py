@@ -13,7 +13,7 @@ from palate.data.trees import Tree
 from palate.errors import RecipeError
 from palate.experiments.prepare import add_value
 from palate.experiments.reward_gate import GateMode, GateRule
-from palate.experiments.reward_source import RewardSource, reward_source
+from palate.experiments.reward_source import JUDGE_CACHE, RewardSource, reward_source
 from palate.experiments.rewards import take_reward
 from palate.models.reward_function import RewardFunction
 from palate.trainers.arguments import strict
@@ -79,7 +79,9 @@ class PPOTrainer(Trainer):
         config = take_settings(args, PPOConfig)
         start = take_model(model, processing_class, peft_config)
         renderer = Renderer(start.loaded.tokenizer)
-        sources = _sources(reward_model, reward_funcs, reward_weights, reward_gate)
+        sources = _sources(
+            reward_model, reward_funcs, reward_weights, reward_gate, folder=config.output_dir
+        )
         roles = policy_of(start, config, ref_model=ref_model)
         settings = told(config, roles, "policy")
         add_value(roles, start.loaded, settings)
@@ -120,6 +122,8 @@ def _sources(
     reward_funcs: RewardFuncs | None,
     reward_weights: Sequence[float] | None,
     gate: GateMode,
+    *,
+    folder: str,
 ) -> list[RewardSource]:
     _check_reward(reward_model, reward_funcs)
     rule = GateRule(gate)
@@ -137,7 +141,7 @@ def _sources(
             "weight a function"
         )
     return [
-        _source(one, weight, rule, number)
+        _source(one, weight, rule, number, folder)
         for number, (one, weight) in enumerate(zip(given, weights, strict=True))
     ]
 
@@ -158,9 +162,10 @@ def _check_reward(reward_model: object, reward_funcs: object) -> None:
         )
 
 
-def _source(given: object, weight: float, rule: GateRule, number: int) -> RewardSource:
+def _source(given: object, weight: float, rule: GateRule, number: int, folder: str) -> RewardSource:
     if isinstance(given, str):
-        named = reward_source(given, flag="reward_funcs")
+        cache = Path(folder) / JUDGE_CACHE
+        named = reward_source(given, flag="reward_funcs", cache=cache)
         gate = rule if named.folder is not None else None
         return replace(named, weight=named.weight * weight, gate=gate)
     if not callable(given):
