@@ -15,15 +15,12 @@ from palate.experiments.prepare import add_value
 from palate.experiments.reward_gate import GateMode, GateRule
 from palate.experiments.reward_source import JUDGE_CACHE, RewardSource, reward_source
 from palate.experiments.rewards import take_reward
-from palate.models.reward_function import RewardFunction
 from palate.trainers.arguments import strict
 from palate.trainers.configs import PPOConfig
 from palate.trainers.inputs import PROMPTS, policy_of, take_model, take_settings, told
 from palate.trainers.trainer import Course, Trainer
 from palate.training.ppo import evaluate_policy, train_ppo
 from palate.training.session import Result, Run
-
-RewardFuncs = RewardFunction | str | Sequence[RewardFunction | str]
 
 
 class PPOTrainer(Trainer):
@@ -67,7 +64,7 @@ class PPOTrainer(Trainer):
         reward_model: object = None,
         args: PPOConfig | None = None,
         *,
-        reward_funcs: RewardFuncs | None = None,
+        reward_funcs: object = None,
         reward_weights: Sequence[float] | None = None,
         reward_gate: GateMode = "require",
         train_dataset: object = None,
@@ -119,7 +116,7 @@ class PPOTrainer(Trainer):
 
 def _sources(
     reward_model: object,
-    reward_funcs: RewardFuncs | None,
+    reward_funcs: object,
     reward_weights: Sequence[float] | None,
     gate: GateMode,
     *,
