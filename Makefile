@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum round-trips reward-gate real-server demo-seeds over-optimization clean
+.PHONY: setup demo demo-fast test check format docs bench known-optimum round-trips reward-gate ppo-memory real-server demo-seeds over-optimization clean
 
 setup: $(STAMP)
 
@@ -46,6 +46,9 @@ round-trips: setup
 
 reward-gate: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/experiments/test_reward_pathology.py -m slow
+
+ppo-memory: setup
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_ppo_controls.py -m slow
 
 real-server: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/test_real_server.py -m slow

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from palate.objectives.divergence import kl_exact, kl_k1, kl_k2, kl_k3
+from palate.objectives.divergence import KL_ESTIMATORS, kl_exact, kl_k1, kl_k2, kl_k3
 
 
 def test_hand_worked() -> None:
@@ -97,3 +97,24 @@ def test_extreme_log_probabilities(size: float) -> None:
     assert kl_k2(logprobs=extreme, reference_logprobs=zero).item() == size**2 / 2
     k3 = kl_k3(logprobs=extreme, reference_logprobs=zero).item()
     assert k3 == (size - 1 if size > 0 else math.inf)
+
+
+def test_as_a_loss_k2_has_the_gradient_of_the_kl_k3_of_the_other_one_and_k1_none() -> None:
+    """Means over the policy's own samples, exact: every token weighed by its probability."""
+    generator = torch.Generator().manual_seed(5)
+    logits = torch.randn(1, 6, generator=generator, dtype=torch.float64, requires_grad=True)
+    reference_logits = torch.randn(1, 6, generator=generator, dtype=torch.float64)
+    reference = reference_logits.log_softmax(-1)[0]
+
+    def mean_gradient(name: str) -> torch.Tensor:
+        policy = logits.log_softmax(-1)[0]
+        losses = KL_ESTIMATORS[name](logprobs=policy, reference_logprobs=reference)
+        return torch.autograd.grad((policy.detach().exp() * losses).sum(), logits)[0]
+
+    reverse = kl_exact(policy_logits=logits, reference_logits=reference_logits).sum()
+    forward = kl_exact(policy_logits=reference_logits, reference_logits=logits).sum()
+    right, other = (torch.autograd.grad(kl, logits)[0] for kl in (reverse, forward))
+    torch.testing.assert_close(mean_gradient("k1"), torch.zeros_like(right))
+    torch.testing.assert_close(mean_gradient("k2"), right)
+    torch.testing.assert_close(mean_gradient("k3"), other)
+    assert (right - other).abs().max() > 0.05

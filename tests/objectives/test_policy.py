@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palate.objectives.policy import clipped_policy_loss, clipped_value_loss
+from palate.objectives.policy import clipped_policy_loss, clipped_value_loss, entropy_surrogate
 
 
 def test_published_numbers_of_rlax() -> None:
@@ -130,3 +130,22 @@ def test_value_loss_is_zero_at_the_return_and_finite_far_away() -> None:
         clip_range_value=0.2,
     )
     assert far.losses.isfinite().all()
+
+
+def test_the_entropy_surrogate_has_the_entropy_s_gradient_whatever_the_baseline() -> None:
+    generator = torch.Generator().manual_seed(6)
+    logits = torch.randn(1, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+    policy = logits.log_softmax(-1)
+    entropy = -(policy.exp() * policy).sum()
+    (raised,) = torch.autograd.grad(entropy, logits, retain_graph=True)
+    for baseline in (0.0, -1.3):
+        losses = entropy_surrogate(logprobs=policy, baseline=baseline)
+        (found,) = torch.autograd.grad(
+            (policy.detach().exp() * losses).sum(), logits, retain_graph=True
+        )
+        torch.testing.assert_close(found, -raised)
+
+
+def test_the_entropy_surrogate_by_hand() -> None:
+    losses = entropy_surrogate(logprobs=torch.tensor([-1.0, -3.0]), baseline=-2.0)
+    assert losses.tolist() == [0.5, 0.5]

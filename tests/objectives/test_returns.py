@@ -1,9 +1,12 @@
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from palate.objectives.divergence import kl_k2
 from palate.objectives.returns import Advantages, gae, kl_shaped_rewards, response_gae
 
 
@@ -151,7 +154,7 @@ def test_a_cut_response_pays_the_penalty() -> None:
 
 def test_permuting_the_batch_permutes_the_rewards() -> None:
     order = torch.tensor([2, 0, 1])
-    arguments = {
+    arguments: dict[str, Any] = {
         "scores": torch.tensor([1.0, 2.0, 3.0]),
         "logprobs": torch.tensor([[-1.0, -2.0], [-3.0, -1.0], [-0.5, -0.1]]),
         "reference_logprobs": torch.tensor([[-2.0, -2.0], [-1.0, -1.0], [-0.5, -0.7]]),
@@ -176,3 +179,14 @@ def test_an_empty_response_is_refused() -> None:
             missing_eos_penalty=None,
             stopped=torch.tensor([True, True]),
         )
+
+
+def test_the_penalty_can_be_another_estimator() -> None:
+    logprobs, reference = torch.tensor([[-1.0, -2.0]]), torch.tensor([[-1.5, -1.0]])
+    shaped = kl_shaped_rewards(
+        scores=torch.tensor([3.0]), logprobs=logprobs, reference_logprobs=reference,
+        response_mask=torch.ones(1, 2, dtype=torch.bool), kl_coef=0.1, missing_eos_penalty=None,
+        stopped=torch.tensor([True]), estimator=kl_k2,
+    )  # fmt: skip
+    # d is 0.5, then -1: k2 is 0.125, then 0.5.
+    torch.testing.assert_close(shaped, torch.tensor([[-0.0125, 3.0 - 0.05]]))

@@ -137,6 +137,6 @@ def in_folder(
     stage: str, folder: RunFolder, settings: StageSettings, roles: Roles, **kwargs: Any
 ) -> Result:
     """Run a stage in a folder, as the commands do."""
-    resume = bool(kwargs.get("resume"))
+    resume, evaluate = bool(kwargs.get("resume")), kwargs.pop("evaluate", True)
     with folder.open(resume=resume):
-        return train(stage, roles, settings, run=Run(folder=folder, **kwargs))
+        return train(stage, roles, settings, run=Run(folder=folder, **kwargs), evaluate=evaluate)

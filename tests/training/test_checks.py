@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 import torch
 from tests import tiny
-from tests.training.runs import At, Stop, in_folder, kill, settings_of, start, train
+from tests.training.runs import settings_of, start, train
 
 from palate.data.trees import plant
 from palate.errors import GateError, NumericalError
 from palate.models.roles import Roles
 from palate.models.scoring import response_logprobs
 from palate.training.checks import check_gradients, check_ratio_one, check_step_zero
-from palate.training.folder import RunFolder
 from palate.training.rollout import Rollout, collect
 from palate.training.settings import PPOSettings
 
@@ -118,20 +117,12 @@ def test_a_sound_ppo_start_has_ratio_one_whatever_the_reference(precision: torch
     assert train("ppo", roles, settings, evaluate=False).steps == 1
 
 
-def _moved(*, dropout: float = 0.0) -> Roles:
-    roles = tiny.roles_of(tiny.llama(), "policy", dropout=dropout)
+def _moved() -> Roles:
+    roles = tiny.roles_of(tiny.llama(), "policy")
     tiny.nudge(roles, "policy", by=0.05)
     roles.add_reference(tiny.llama(seed=4))
     roles.add_value()
     return roles
-
-
-def test_dropout_at_the_first_update_of_ppo_is_found() -> None:
-    roles = _moved(dropout=0.05)
-    before = {k: v.clone() for k, v in roles.state(("policy",)).items()}
-    with pytest.raises(GateError, match="ratio must be 1 .*set lora_dropout to 0"):
-        train("ppo", roles, settings_of("ppo"))
-    assert all(torch.equal(v, before[k]) for k, v in roles.state(("policy",)).items())
 
 
 def test_a_rollout_at_another_temperature_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,15 +133,6 @@ def test_a_rollout_at_another_temperature_is_found(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("palate.training.ppo.collect", hotter)
     with pytest.raises(GateError, match="ratio must be 1 .*another temperature"):
         train("ppo", _moved(), settings_of("ppo"), evaluate=False)
-
-
-def test_a_resumed_ppo_run_is_not_checked_as_a_fresh_one(tmp_path: Path) -> None:
-    """Its policy has moved, and with dropout its ratio is no longer 1 to the last digit."""
-    folder, settings = RunFolder(tmp_path / "run"), settings_of("ppo", save_steps=1)
-    with pytest.raises(Stop):
-        in_folder("ppo", folder, settings, start("ppo", dropout=0.3), listeners=[At(2, kill)])
-    resumed = in_folder("ppo", folder, settings, start("ppo", dropout=0.3), resume=True)
-    assert resumed.steps == 4
 
 
 def test_an_explicit_reference_is_not_compared() -> None:

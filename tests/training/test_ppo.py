@@ -11,10 +11,9 @@ from palate.data.trees import Response, Tree
 from palate.errors import GateError
 from palate.models.roles import Roles
 from palate.objectives.returns import response_gae
-from palate.training import ppo
 from palate.training.journal import METRICS
 from palate.training.ppo import train_ppo
-from palate.training.rollout import Rollout, collect
+from palate.training.rollout import Rollout
 from palate.training.settings import PPOSettings
 
 PROMPTS = rows_of("ppo", 6)
@@ -97,7 +96,7 @@ def test_parts_deal_any_trees_in_any_order_and_are_kept() -> None:
     assert second.forest.tokens.tolist() == [8, 9, 9, 9]
     assert second.old_values.tolist() == pytest.approx([0.4, 0.5, 0.6])
     assert first.old_values.tolist() == pytest.approx([0.1, 0.2, 0.3])
-    assert next(iter(rollout.parts([1], max_tokens=1))) is second
+    assert rollout.parts([1], max_tokens=1)[0] is second
 
 
 def test_old_logprobs_values_and_scores_are_those_of_training(
@@ -117,27 +116,20 @@ def test_old_logprobs_values_and_scores_are_those_of_training(
     assert result.metrics["objective/kl"] == 0
 
 
-def test_dropout_does_not_touch_the_rollout() -> None:
-    """Sampling and scoring are in evaluation mode though the step around them trains."""
-    seen: list[Rollout] = []
-    roles = start("ppo", dropout=0.5)
-    tiny.nudge(roles, "policy")
-    roles.equal_at_start = False
-
-    def spy(*args: object, **kwargs: object) -> Rollout:
-        seen.append(collect(*args, **kwargs))  # type: ignore[arg-type]
-        return seen[-1]
-
-    settings = settings_of("ppo", max_steps=1)
-    assert isinstance(settings, PPOSettings)
-    quiet = collect(roles, PROMPTS[:4], reward=REWARD, settings=settings, end_tokens=END, seed=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ppo, "collect", spy)
-        patch.setattr("palate.training.session.Session._rows_of", lambda _s, _n: (0, 1, 2, 3))
-        with pytest.raises(GateError, match="ratio must be 1"):
-            train("ppo", roles, settings, rows=PROMPTS, evaluate=False)
-    assert [t.responses for t in seen[0].trees] == [t.responses for t in quiet.trees]
-    assert torch.equal(seen[0]._flat["old_logprobs"], quiet._flat["old_logprobs"])
+def test_dropout_touches_neither_rollout_nor_update(caplog: pytest.LogCaptureFixture) -> None:
+    """A loaded adapter that drops out half of its input learns as one that drops nothing."""
+    weights = []
+    for dropout in (0.5, 0.0):
+        roles = start("ppo", dropout=dropout)
+        tiny.nudge(roles, "policy")
+        roles.equal_at_start = False
+        result = train("ppo", roles, settings_of("ppo", max_steps=2), evaluate=False)
+        assert result.history[0]["val/ratio"] == pytest.approx(1.0, abs=0.2)
+        weights.append(roles.state(("policy", "value")))
+    assert all(torch.equal(value, weights[1][key]) for key, value in weights[0].items())
+    with caplog.at_level(logging.WARNING):
+        train("ppo", start("ppo"), settings_of("ppo", max_steps=1, lora_dropout=0.1))
+    assert "lora_dropout 0.1 has no effect" in caplog.text
 
 
 def test_metrics_are_complete_and_all_known() -> None:
@@ -151,6 +143,10 @@ def test_metrics_are_complete_and_all_known() -> None:
     }  # fmt: skip
     trained = {name for row in result.history for name in row if not name.startswith("eval_")}
     assert trained == own | {"step"}
+    told = {n.removeprefix("eval_") for n in result.metrics if n.startswith("eval_")}
+    assert told == {n for n in own if n.startswith("objective/")} | {
+        "objective/scores_se", "length", "eos_rate", "val/num_eos_tokens",
+    }  # fmt: skip
     assert {n.removeprefix("eval_") for n in result.metrics} <= METRICS.keys()
 
 

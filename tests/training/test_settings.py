@@ -92,7 +92,7 @@ def test_contradictions_are_refused(
         (SFTSettings(), "lr_scheduler_type", "one of linear, cosine, constant"),
         (SFTSettings(), "overlong", "one of refuse, drop"),
         (DPOSettings(), "f_divergence_type", "one of reverse_kl, forward_kl, js_divergence"),
-        (PPOSettings(), "value_model", "one of shared, separate"),
+        (PPOSettings(), "kl_penalty_in", "one of reward, loss"),
     ],
 )
 def test_words_that_are_no_choice_are_refused(
@@ -232,5 +232,6 @@ def test_choices_are_the_literals() -> None:
     assert choices(PPOSettings) == {
         "lr_scheduler_type": ("linear", "cosine", "constant"),
         "overlong": ("refuse", "drop"),
-        "value_model": ("shared", "separate"),
+        "kl_estimator": ("k1", "k2", "k3"),
+        "kl_penalty_in": ("reward", "loss"),
     }

@@ -160,7 +160,7 @@ def _option(parameter: Parameter) -> tuple[str, str, str, str]:
 
 def _kind(kind: Any) -> str:
     parts = [part for part in get_args(kind) if part is not type(None)]
-    if get_origin(kind) is list:
+    if get_origin(kind) in (list, tuple):
         return f"{_kind(parts[0])}, repeatable"
     if get_origin(kind) is Literal:
         return " or ".join(parts)

@@ -31,12 +31,14 @@ class Inputs:
         train: records to train on.
         eval: held-out records.
         reward: what a policy is optimized against; () where none is.
+        gold: what is only watched beside it.
     """
 
     loaded: "Loaded"
     train: list[Any]
     eval: list[Any]
     reward: "Sequence[RewardSource]" = ()
+    gold: "Sequence[RewardSource]" = ()
 
 
 def read_rows(

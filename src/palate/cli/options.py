@@ -36,7 +36,7 @@ def kebab(name: str) -> str:
 
 def shown_default(of: "Field[Any]") -> str:
     """A default as help and docs show it; "" where there is none."""
-    if of.default is None:
+    if of.default is None or of.default == ():
         return ""
     if isinstance(of.default, bool):
         return "on" if of.default else "off"
@@ -69,6 +69,8 @@ def _option(of: "Field[Any]") -> inspect.Parameter:
     kind: Any = of.type
     if kind is bool:
         flag = f"{flag}/--no-{kebab(of.name)}"
+    elif kind == tuple[str, ...]:
+        kind = list[str]
     elif get_origin(kind) is not Literal and type(None) in get_args(kind):
         kind = next(arg for arg in get_args(kind) if arg is not type(None))
     default = shown_default(of)

@@ -76,6 +76,10 @@ class PPOSources(Sources):
         "reward model folder, MODULE:FUNCTION, FILE.py:FUNCTION, judge:FILE.yaml or "
         "judge:MODEL@URL; several, each with a weight as in 0.7*FOLDER, are summed",
     )
+    gold: list[str] | None = setting(
+        None,
+        "what is really wanted, named as reward is: watched as objective/gold, never trained on",
+    )
     reward_gate: Literal["require", "warn", "off"] = setting(
         "require", "a reward model that fails its gate: refuse it, say so and go on, do not look"
     )

@@ -110,13 +110,16 @@ def _world_recipe(stage: str) -> dict[str, Any]:
 
 
 def _find_inputs(stage: Stage, sources: Sources, settings: StageSettings, folder: Path) -> Inputs:
-    from palate.experiments.embedded import world_stage_inputs
+    from palate.experiments.embedded import gold_function, world_stage_inputs
     from palate.models.load import refuse_unsafe
 
     rewards: list[RewardSource] = []
+    golds: list[RewardSource] = []
     if isinstance(sources, PPOSources):
-        rewards = reward_sources(sources.reward or (), cache=folder / JUDGE_CACHE)
-    for source in rewards:
+        cache = folder / JUDGE_CACHE
+        rewards = reward_sources(sources.reward or (), cache=cache)
+        golds = reward_sources(sources.gold or (), flag="--gold", cache=cache)
+    for source in (*rewards, *golds):
         if source.folder is not None:
             refuse_unsafe(source.folder)
     if sources.is_world:
@@ -130,7 +133,8 @@ def _find_inputs(stage: Stage, sources: Sources, settings: StageSettings, folder
             if not rewards and found.reward is not None:
                 rewards = [RewardSource(str(found.reward), folder=found.reward)]
             rewards = [gated(one, sources, world=pairs) for one in rewards]
-        return Inputs(found.loaded, [*found.train], [*found.eval], rewards)
+            golds = golds or [RewardSource("the world's gold reward", function=gold_function)]
+        return Inputs(found.loaded, [*found.train], [*found.eval], rewards, golds)
     read = stage.read
     if isinstance(sources, SFTSources) and sources.use_chosen:
         read = partial(read, use_chosen=True)
@@ -138,7 +142,7 @@ def _find_inputs(stage: Stage, sources: Sources, settings: StageSettings, folder
     assert sources.model is not None
     if isinstance(sources, PPOSources):
         rewards = [gated(one, sources) for one in rewards]
-    return Inputs(load_model(sources.model), train, held_out, rewards)
+    return Inputs(load_model(sources.model), train, held_out, rewards, golds)
 
 
 def _run(

@@ -29,14 +29,18 @@ class ForeignReward:
         roles: with the reward model as `reward`, and its own tokenizer.
         policy: renders as the policy does.
         folder: of the reward model, for messages.
+        uncertainty_coef: spreads of an ensemble's heads that are taken off.
 
     Raises:
         DataError: a prompt cannot be written with the reward model's tokenizer, or is longer than
             its context; the message names it.
     """
 
-    def __init__(self, roles: Roles, policy: Renderer, folder: Path) -> None:
+    def __init__(
+        self, roles: Roles, policy: Renderer, folder: Path, *, uncertainty_coef: float = 0.0
+    ) -> None:
         self._roles, self._policy, self._folder = roles, policy, folder
+        self._uncertainty_coef = uncertainty_coef
         self._renderer = Renderer(roles.tokenizer)
         self._limit = getattr(roles.model.config, "max_position_embeddings", None)
 
@@ -55,7 +59,11 @@ class ForeignReward:
         """Rewards of texts, each with its prompt; `stopped` is False where it was cut."""
         trees = [self._tree(*one) for one in zip(prompts, texts, stopped, strict=True)]
         found = [
-            rewards(self._roles, plant([trees[i] for i in group], device=self._roles.device))
+            rewards(
+                self._roles,
+                plant([trees[i] for i in group], device=self._roles.device),
+                uncertainty_coef=self._uncertainty_coef,
+            )
             for group in pack(trees, max_tokens=MAX_TOKENS)
         ]
         return torch.cat(found)

@@ -9,6 +9,7 @@ from peft import LoraConfig
 from transformers import AutoTokenizer, PreTrainedModel
 
 from palate.errors import ModelError, PalateError, RecipeError
+from palate.experiments.entries import model_folder
 from palate.experiments.passport import read_passport
 from palate.models.load import Loaded, load, refuse_unsafe, weights_hash
 from palate.models.moving import add_moving_reference, frozen_twin
@@ -16,6 +17,8 @@ from palate.models.reward_folder import read_model
 from palate.models.roles import Roles
 from palate.training.seeding import seeded
 from palate.training.settings import PPOSettings, RewardSettings, StageSettings
+
+VALUE_KINDS = ("shared", "separate")
 
 
 def lora_config(settings: StageSettings) -> LoraConfig | None:
@@ -89,10 +92,31 @@ def _targets_told(settings: StageSettings) -> Iterator[None]:
 
 
 def add_value(roles: Roles, loaded: Loaded, settings: PPOSettings) -> None:
-    """PPO's value function, as `value_model` says."""
+    """PPO's value function, as `value_model` says.
+
+    Raises:
+        RecipeError: it names neither a kind nor a folder.
+        ModelError: the folder is no reward model, or one that reads other tokens or another base.
+    """
+    folder = None
+    if settings.value_model not in VALUE_KINDS:
+        folder = model_folder(settings.value_model)
+        if not folder.is_dir():
+            raise RecipeError(
+                f"value_model is {settings.value_model!r}; it is one of {', '.join(VALUE_KINDS)}, "
+                "or the folder of a reward model, and there is no such folder"
+            )
+        refuse_other_base(roles, folder)
     with seeded(settings.seed + 1):
         roles.add_value(
-            lora_config(settings), adapter=loaded.adapter, shared=settings.value_model == "shared"
+            lora_config(settings), adapter=loaded.adapter, shared=settings.value_model == "shared",
+            folder=folder,
+        )  # fmt: skip
+    value, policy = roles["value"].trunk.model.config, roles.model.config
+    if value.vocab_size != policy.vocab_size:
+        raise ModelError(
+            f"{folder}: the value model has {value.vocab_size} tokens, the policy "
+            f"{policy.vocab_size}; both read the same ones, so take a model of the policy's family"
         )
 
 
@@ -101,6 +125,16 @@ def load_reward(roles: Roles, folder: Path) -> None:
 
     Raises:
         ModelError: it was trained on another base, or is no reward model.
+    """
+    refuse_other_base(roles, folder)
+    roles.load_reward(folder)
+
+
+def refuse_other_base(roles: Roles, folder: Path) -> None:
+    """Refuse the adapter of a reward model that says it was trained on another base.
+
+    Raises:
+        ModelError: it does.
     """
     passport = read_passport(folder)
     if passport is not None and (folder / "adapter_config.json").exists():
@@ -111,7 +145,6 @@ def load_reward(roles: Roles, folder: Path) -> None:
                 f"{roles.model.name_or_path or 'the policy'}; train PPO from the model that the "
                 "reward model started from"
             )
-    roles.load_reward(folder)
 
 
 def shares_base(roles: Roles, folder: Path) -> bool:

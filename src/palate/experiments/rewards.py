@@ -40,7 +40,12 @@ class TakenReward:
 
 
 def take_reward(
-    sources: Sequence[RewardSource], roles: Roles, *, max_length: int, max_new_tokens: int
+    sources: Sequence[RewardSource],
+    roles: Roles,
+    *,
+    max_length: int,
+    max_new_tokens: int,
+    uncertainty_coef: float = 0.0,
 ) -> TakenReward:
     """The weighted sum of sources, to optimize a policy against; reward models pass their gates.
 
@@ -49,6 +54,7 @@ def take_reward(
         roles: with the policy and its reference; a reward model on their base joins them.
         max_length: tokens of prompt + response, for a gate that is still to be measured.
         max_new_tokens: of samples, for the same.
+        uncertainty_coef: spreads of a reward model's heads that are taken off its reward.
 
     Raises:
         ModelError: a folder is no reward model.
@@ -56,11 +62,15 @@ def take_reward(
     """
     parts: list[tuple[float, Reward]] = []
     bills: list[RewardBill] = []
+    num_heads = 1
     for source in sources:
         if source.folder is None:
             reward = _of_function(source, roles)
         else:
-            found = _of_folder(source.folder, roles, joins="reward" not in roles)
+            found = _of_folder(
+                source.folder, roles, joins="reward" not in roles, uncertainty=uncertainty_coef
+            )
+            num_heads = max(num_heads, found.num_heads)
             pass_gate(
                 source.gate or GateRule(), source.folder, found.roles, max_length=max_length,
                 max_new_tokens=max_new_tokens,
@@ -68,6 +78,11 @@ def take_reward(
             bills.append(reward_bill(source.folder))
             reward = found.reward
         parts.append((source.weight, reward))
+    if uncertainty_coef and num_heads == 1:
+        log.warning(
+            "uncertainty_coef has no effect: only a reward model of several heads (palate reward "
+            "--num-heads) says how unsure it is"
+        )
     return TakenReward(_sum(parts), _total(bills))
 
 
@@ -99,6 +114,13 @@ class _FolderReward:
     reward: Reward
     roles: Roles
 
+    @property
+    def num_heads(self) -> int:
+        """Heads of the reward model, whose spread is its uncertainty."""
+        head = self.roles["reward"].head
+        assert head is not None
+        return head.out_features
+
 
 def _of_function(source: RewardSource, roles: Roles) -> Reward:
     assert source.function is not None
@@ -108,11 +130,13 @@ def _of_function(source: RewardSource, roles: Roles) -> Reward:
     )
 
 
-def _of_folder(folder: Path, roles: Roles, *, joins: bool) -> _FolderReward:
+def _of_folder(
+    folder: Path, roles: Roles, *, joins: bool, uncertainty: float = 0.0
+) -> _FolderReward:
     """The reward model of a folder; it `joins` the policy's roles where it can."""
     if joins and shares_base(roles, folder):
         load_reward(roles, folder)
-        return _FolderReward(ModelReward(roles), roles)
+        return _FolderReward(ModelReward(roles, uncertainty_coef=uncertainty), roles)
     own = frozen_reward(load_reward_model(folder), folder)
     own.meter = roles.meter
     weights = size(own.weights_resident_bytes())
@@ -121,12 +145,15 @@ def _of_folder(folder: Path, roles: Roles, *, joins: bool) -> _FolderReward:
             "%s: a reward model of another tokenizer; %s of weights stand beside the policy's, "
             "and responses are encoded anew", folder, weights,
         )  # fmt: skip
-        return _FolderReward(ForeignReward(own, Renderer(roles.tokenizer), folder), own)
+        foreign = ForeignReward(
+            own, Renderer(roles.tokenizer), folder, uncertainty_coef=uncertainty
+        )
+        return _FolderReward(foreign, own)
     log.info("%s: %s of weights stand beside the policy's", folder, weights)
     if not joins:
-        return _FolderReward(ModelReward(own), own)
+        return _FolderReward(ModelReward(own, uncertainty_coef=uncertainty), own)
     roles.add_frozen_reward(own)
-    return _FolderReward(ModelReward(roles), roles)
+    return _FolderReward(ModelReward(roles, uncertainty_coef=uncertainty), roles)
 
 
 def _write_alike(ours: PreTrainedTokenizerBase, theirs: PreTrainedTokenizerBase) -> bool:

@@ -166,7 +166,7 @@ def run_ppo(
 ) -> Outcome:
     """PPO against a reward model's folder, reward sources or any reward, into `output_dir`.
 
-    `gold` is only watched, in evaluations, beside the reward that is optimized. `gate` says what
+    `gold` is only watched, beside the reward that is optimized. `gate` says what
     is done about the gate of the reward model in the folder (a source has its own rule); None
     requires that one that was checked is fit.
 
@@ -182,11 +182,14 @@ def run_ppo(
         reward = [RewardSource(str(reward), folder=reward, gate=gate)]
     if isinstance(reward, Sequence):
         taken = take_reward(
-            reward, roles, max_length=settings.max_length, max_new_tokens=settings.max_new_tokens
-        )
+            reward, roles, max_length=settings.max_length, max_new_tokens=settings.max_new_tokens,
+            uncertainty_coef=settings.uncertainty_coef,
+        )  # fmt: skip
         reward, bill = taken.reward, taken.bill
     optimized = reward
-    watched = watch_reward(gold, roles) if isinstance(gold, Sequence) else gold
+    if isinstance(gold, Sequence):
+        gold = watch_reward(gold, roles) if gold else None
+    watched = gold
     work = Work("ppo", "policy", roles, settings, renderer, rows, start_of(loaded), bill)
 
     def learn(run: Run) -> Result:

@@ -65,6 +65,7 @@ class Outcome:
             "model_dir": str(self.model_dir),
             "train_seconds": self.result.train_seconds,
             "steps": self.result.steps,
+            "stop_reason": self.result.stop_reason,
             "examples": self.result.examples,
             "tokens": self.result.tokens,
             "dropped_overlong": self.num_dropped,
@@ -140,6 +141,7 @@ class Work:
                 end_tokens=self.renderer.end_token_ids,
                 max_new_tokens=getattr(self.settings, "max_new_tokens", 64),
                 temperature=getattr(self.settings, "temperature", 1.0),
+                stop=getattr(self.settings, "stop", ()),
             )
         return Run(folder, resume, identity, fixed, listeners, saved)
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from palate.measures.gate import judge_reward as judge_reward
     from palate.measures.length import accuracy_by_length as accuracy_by_length
     from palate.measures.length import length_correlation as length_correlation
+    from palate.measures.parting import Reading as Reading
+    from palate.measures.parting import have_parted as have_parted
     from palate.measures.text import distinct_2 as distinct_2
     from palate.measures.text import length_in_words as length_in_words
     from palate.measures.text import repetition_rate as repetition_rate
@@ -86,6 +88,7 @@ _MODULES = {
         "accuracy_by_length",
         "length_correlation",
     ),
+    "parting": ("Reading", "have_parted"),
     "text": (
         "distinct_2",
         "length_in_words",

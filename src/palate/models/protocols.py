@@ -29,15 +29,18 @@ class Reward(Protocol):
 
 
 class ModelReward:
-    """A frozen reward role, on the forest that the policy uses: its tokens must be the policy's."""
+    """A frozen reward role, on the forest that the policy uses: its tokens must be the policy's.
 
-    def __init__(self, roles: Roles) -> None:
-        self._roles = roles
+    `uncertainty_coef` spreads of an ensemble's heads are taken off (`cautious_rewards`).
+    """
+
+    def __init__(self, roles: Roles, *, uncertainty_coef: float = 0.0) -> None:
+        self._roles, self._uncertainty_coef = roles, uncertainty_coef
 
     def __call__(
         self, trees: Sequence[Tree], forest: Forest, plan: Plan
     ) -> Float[Tensor, " response"]:
-        return rewards(self._roles, forest, plan=plan)
+        return rewards(self._roles, forest, plan=plan, uncertainty_coef=self._uncertainty_coef)
 
 
 class FunctionReward:

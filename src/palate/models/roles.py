@@ -196,18 +196,26 @@ class Roles:
         *,
         adapter: Path | None = None,
         shared: bool = True,
+        folder: Path | None = None,
     ) -> None:
-        """The value function of PPO: a head on the policy's hidden rows, or a trunk of its own."""
-        if shared:
+        """PPO's value function: a head on the policy's rows, or a trunk (of `folder`)."""
+        if folder is not None:
+            role, _ = self._role_in("value", folder)
+            role.head = self._new_head()
+        elif shared:
             policy = self["policy"]
-            role = Role(policy.trunk, policy.adapter, self._new_head(), trainable=True)
+            role = Role(policy.trunk, policy.adapter, self._new_head())
         else:
             role = self._own_role("value", lora, adapter)
-            role.trainable = True
+        role.trainable = True
         assert role.head is not None
         # A value of zero everywhere is a better start than a random one.
         nn.init.zeros_(role.head.weight)
         self._train(role, "value")
+        if role.adapter is None and role.trunk is not self.trunk:
+            # A head that the model has already is not used, and would learn nothing.
+            role.trunk.model.requires_grad_(False)
+            role.trunk.decoder.requires_grad_(True)
 
     def load_reward(self, folder: Path, *, is_base: bool = False) -> None:
         """Take up a trained reward model, frozen: an adapter on this base, or a model of its own.
@@ -217,24 +225,8 @@ class Roles:
         Raises:
             ModelError: the folder has no head, or belongs to another base.
         """
-        refuse_unsafe(folder)
-        if (folder / "adapter_config.json").exists():
-            if "policy" in self and self["policy"].trainable and self["policy"].adapter is None:
-                raise ModelError(
-                    f"{folder}: the reward model is an adapter on the base whose weights are all "
-                    "to be trained, so its rewards would change; train adapters (--use-peft)"
-                )
-            found = read_reward_adapter(folder)
-            self.adapters.fill("reward", found, folder)
-            assert found.head is not None
-            role, weight = Role(self.trunk, "reward"), found.head
-        else:
-            weight = read_head(folder)
-            if is_base:
-                role = Role(self.trunk)
-            else:
-                model = prepare(read_model(folder, dtype=self.model.dtype)).to(self.device)
-                role = Role(Trunk(model))
+        role, weight = self._role_in("reward", folder, is_base=is_base)
+        if role.adapter is None:
             role.trunk.model.requires_grad_(False)
         weight = read_heads(folder, weight)
         count, width = weight.shape
@@ -374,6 +366,24 @@ class Roles:
         model = self.model if name == "reward" and not self._roles else copy.deepcopy(self.model)
         trunk = self.trunk if model is self.model else Trunk(model)
         return Role(trunk, None, self._new_head())
+
+    def _role_in(self, name: str, folder: Path, *, is_base: bool = False) -> tuple[Role, Tensor]:
+        """A reward model's folder as a role, and its (mean) head [1, width]."""
+        refuse_unsafe(folder)
+        if not (folder / "adapter_config.json").exists():
+            head, trunk = read_head(folder), self.trunk
+            if not is_base:
+                trunk = Trunk(prepare(read_model(folder, dtype=self.model.dtype)).to(self.device))
+            return Role(trunk), head
+        if "policy" in self and self["policy"].trainable and self["policy"].adapter is None:
+            raise ModelError(
+                f"{folder}: the {name} model is an adapter on the base whose weights are all to be "
+                "trained, so what it says would change; train adapters (--use-peft)"
+            )
+        found = read_reward_adapter(folder)
+        self.adapters.fill(name, found, folder)
+        assert found.head is not None
+        return Role(self.trunk, name), found.head
 
     def _new_head(self, count: int = 1) -> nn.Linear:
         width = self.model.config.hidden_size

@@ -20,7 +20,9 @@ from torch import Tensor
 
 from palate.data.trees import Response, Span, Tree, plant
 from palate.models.attention import ForestAttention
+from palate.models.context import check_context
 from palate.models.roles import Role, Roles
+from palate.models.stopping import Ending, ending
 
 Tokens = tuple[int, ...]
 
@@ -32,7 +34,7 @@ class Sample:
     Attributes:
         tokens: ids, the end token included where there is one.
         logprobs: log-probability of each token under the distribution it was drawn from, nats.
-        stopped: ended by its end token (False: cut at the limit).
+        stopped: ended by an end token or a stop text (False: cut at the limit).
     """
 
     tokens: Tokens
@@ -53,6 +55,7 @@ def sample(
     num_samples: int = 1,
     max_new_tokens: int,
     end_tokens: Collection[int],
+    stop: Sequence[str] = (),
     temperature: float = 1.0,
     seed: int,
     max_rows: int = 256,
@@ -68,6 +71,7 @@ def sample(
         num_samples: responses a prompt.
         max_new_tokens: limit in tokens; a row that meets it is cut, `stopped` False.
         end_tokens: ids that end a response.
+        stop: texts that end a response too, once its text has one of them.
         temperature: divides the logits; 0 takes the most likely token.
         seed: with the prompt and the sample number it fixes the draw. A prompt's first occurrence
             has the sample numbers 0 … num_samples − 1, its second the next ones, and so on.
@@ -77,7 +81,12 @@ def sample(
 
     Returns:
         For each prompt, in order, `num_samples` samples.
+
+    Raises:
+        DataError: a prompt and `max_new_tokens` do not fit into the model's context.
     """
+    check_context(roles[name].trunk.model.config, prompts, max_new_tokens=max_new_tokens)
+    is_over = ending(roles.tokenizer, end_tokens, stop)
     per_batch = max(1, max_rows // num_samples)
     found: list[list[Sample]] = []
     drawn: Counter[Tokens] = Counter()
@@ -92,7 +101,7 @@ def sample(
         with roles.enter(name) as role:
             decode = _decode_flat if role.trunk.flat else _decode_padded
             uniforms = torch.from_numpy(np.stack(noise))
-            rows = decode(roles, role, some, num_samples, uniforms, end_tokens, temperature)
+            rows = decode(roles, role, some, num_samples, uniforms, is_over, temperature)
         found.extend(rows[i : i + num_samples] for i in range(0, len(rows), num_samples))
         advance(len(some))
     return found
@@ -110,15 +119,16 @@ class _Draw:
     def __init__(
         self,
         noise: Tensor,
-        end_tokens: Collection[int],
+        is_over: Ending,
         temperature: float,
         device: torch.device,
     ) -> None:
         self.noise = noise.to(device)
-        self.end_tokens = end_tokens
+        self.is_over = is_over
         self.temperature = temperature
         self.tokens: list[list[int]] = [[] for _ in noise]
         self.logprobs: list[list[float]] = [[] for _ in noise]
+        self.stopped = [False] * len(noise)
 
     def __call__(self, logits: Tensor, live: list[int], step: int) -> tuple[Tensor, list[bool]]:
         """Draw the next token of each live row; returns the tokens and which rows go on."""
@@ -138,13 +148,16 @@ class _Draw:
         for row, token, logprob in zip(live, tokens.tolist(), chosen, strict=True):
             self.tokens[row].append(token)
             self.logprobs[row].append(logprob)
-            going.append(token not in self.end_tokens and not last_step)
+            self.stopped[row] = self.is_over(self.tokens[row])
+            going.append(not (self.stopped[row] or last_step))
         return tokens, going
 
     def samples(self) -> list[Sample]:
         return [
-            Sample(tuple(tokens), tuple(logprobs), tokens[-1] in self.end_tokens)
-            for tokens, logprobs in zip(self.tokens, self.logprobs, strict=True)
+            Sample(tuple(tokens), tuple(logprobs), stopped)
+            for tokens, logprobs, stopped in zip(
+                self.tokens, self.logprobs, self.stopped, strict=True
+            )
         ]
 
 
@@ -255,7 +268,7 @@ def _decode_flat(
     prompts: Sequence[Tokens],
     num_samples: int,
     noise: Tensor,
-    end_tokens: Collection[int],
+    is_over: Ending,
     temperature: float,
 ) -> list[Sample]:
     trunk, device, limit = role.trunk, roles.device, noise.shape[1]
@@ -270,7 +283,7 @@ def _decode_flat(
     rows = len(forest.tokens)
     roles.meter.add("sample", trunk.model, rows=rows, head_rows=len(ends), pairs=pairs)
 
-    draw = _Draw(noise, end_tokens, temperature, device)
+    draw = _Draw(noise, is_over, temperature, device)
     decode = _Decode(store)
     live = list(range(slots))
     positions = torch.tensor([len(p) for p in prompts for _ in range(num_samples)], device=device)
@@ -303,13 +316,13 @@ def _decode_padded(
     prompts: Sequence[Tokens],
     num_samples: int,
     noise: Tensor,
-    end_tokens: Collection[int],
+    is_over: Ending,
     temperature: float,
 ) -> list[Sample]:
     """For models without a flat path: every step scores the whole rows again. Slow and right."""
     trunk, device = role.trunk, roles.device
     requests = [prompt for prompt in prompts for _ in range(num_samples)]
-    draw = _Draw(noise, end_tokens, temperature, device)
+    draw = _Draw(noise, is_over, temperature, device)
     live = list(range(len(requests)))
     for step in range(noise.shape[1]):
         rows = [Tree((*requests[i], *draw.tokens[i])) for i in live]

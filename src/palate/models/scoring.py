@@ -14,6 +14,7 @@ from palate.models.attention import Plan
 from palate.models.meter import Work
 from palate.models.roles import Role, Roles
 from palate.models.trunk import Trunk
+from palate.objectives.ensemble import cautious_rewards
 from palate.objectives.likelihood import exact_kl_per_token, log_collision, token_logprobs
 
 
@@ -134,10 +135,11 @@ def response_logprobs(
 
 @torch.no_grad()
 def rewards(
-    roles: Roles, forest: Forest, *, plan: Plan | None = None
+    roles: Roles, forest: Forest, *, plan: Plan | None = None, uncertainty_coef: float = 0.0
 ) -> Float[Tensor, " response"]:
-    """Rewards of the frozen reward model: the mean of its heads' rewards."""
-    return head_rewards(roles, forest, plan=plan).mean(1)
+    """Rewards of the frozen reward model: its heads' mean, less what they disagree by."""
+    by_head = head_rewards(roles, forest, plan=plan)
+    return cautious_rewards(by_head, uncertainty_coef=uncertainty_coef)
 
 
 @torch.no_grad()

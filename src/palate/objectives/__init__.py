@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from palate.objectives.anchored import bco_pair_loss as bco_pair_loss
     from palate.objectives.anchored import nca_pair_loss as nca_pair_loss
     from palate.objectives.anchored import sppo_hard_loss as sppo_hard_loss
+    from palate.objectives.controllers import adapted_kl_coef as adapted_kl_coef
+    from palate.objectives.divergence import KL_ESTIMATORS as KL_ESTIMATORS
     from palate.objectives.divergence import kl_exact as kl_exact
     from palate.objectives.divergence import kl_k1 as kl_k1
     from palate.objectives.divergence import kl_k2 as kl_k2
     from palate.objectives.divergence import kl_k3 as kl_k3
+    from palate.objectives.ensemble import cautious_rewards as cautious_rewards
     from palate.objectives.f_divergence import DIVERGENCE_SCORES as DIVERGENCE_SCORES
     from palate.objectives.f_divergence import alpha_divergence_score as alpha_divergence_score
     from palate.objectives.f_divergence import forward_kl_score as forward_kl_score
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from palate.objectives.policy import ValueLoss as ValueLoss
     from palate.objectives.policy import clipped_policy_loss as clipped_policy_loss
     from palate.objectives.policy import clipped_value_loss as clipped_value_loss
+    from palate.objectives.policy import entropy_surrogate as entropy_surrogate
     from palate.objectives.preference import bradley_terry_loss as bradley_terry_loss
     from palate.objectives.preference import discopop_loss as discopop_loss
     from palate.objectives.preference import exo_pair_loss as exo_pair_loss
@@ -50,6 +54,8 @@ if TYPE_CHECKING:
     from palate.objectives.returns import gae as gae
     from palate.objectives.returns import kl_shaped_rewards as kl_shaped_rewards
     from palate.objectives.returns import response_gae as response_gae
+    from palate.objectives.running import Moments as Moments
+    from palate.objectives.running import scaled_scores as scaled_scores
     from palate.objectives.transport import aot_loss as aot_loss
     from palate.objectives.transport import aot_unpaired_loss as aot_unpaired_loss
     from palate.objectives.unpaired import apo_zero_unpaired_loss as apo_zero_unpaired_loss
@@ -68,7 +74,9 @@ _MODULES = {
         "nca_pair_loss",
         "sppo_hard_loss",
     ),
-    "divergence": ("kl_exact", "kl_k1", "kl_k2", "kl_k3"),
+    "controllers": ("adapted_kl_coef",),
+    "divergence": ("KL_ESTIMATORS", "kl_exact", "kl_k1", "kl_k2", "kl_k3"),
+    "ensemble": ("cautious_rewards",),
     "f_divergence": (
         "DIVERGENCE_SCORES",
         "alpha_divergence_score",
@@ -78,7 +86,13 @@ _MODULES = {
     ),
     "likelihood": ("exact_kl_per_token", "log_collision", "token_entropy", "token_logprobs"),
     "masked": ("masked_mean", "masked_sum", "masked_var", "masked_whiten"),
-    "policy": ("PolicyLoss", "ValueLoss", "clipped_policy_loss", "clipped_value_loss"),
+    "policy": (
+        "PolicyLoss",
+        "ValueLoss",
+        "clipped_policy_loss",
+        "clipped_value_loss",
+        "entropy_surrogate",
+    ),
     "preference": (
         "bradley_terry_loss",
         "discopop_loss",
@@ -91,6 +105,7 @@ _MODULES = {
     ),
     "reference_free": ("cpo_loss", "log_odds", "orpo_loss", "sft_loss", "simpo_loss"),
     "returns": ("Advantages", "gae", "kl_shaped_rewards", "response_gae"),
+    "running": ("Moments", "scaled_scores"),
     "transport": ("aot_loss", "aot_unpaired_loss"),
     "unpaired": ("apo_zero_unpaired_loss", "bco_loss", "kto_loss", "mismatched_kl", "reward_shift"),
     "weighting": ("length_desensitized", "wpo_weights"),

@@ -5,6 +5,16 @@ k3 = exp(−d) − 1 + d are the KL; k2 = d²/2 is biased, and close while the K
 negative for one token or one batch, k2 and k3 never. Names: Schulman 2020, "Approximating KL
 divergence", http://joschu.net/blog/kl-approx.html. All of them are per token, in nats.
 
+As a number, in the reward, k1 is the right one: its policy gradient is that of the KL. As a loss it
+is the gradient that counts, and there the order is another (Tang and Munos 2025, arXiv:2506.09477):
+
+    loss   its gradient        mean over the policy's own samples
+    k1     ∇log π              0: nothing is learned from it
+    k2     d · ∇log π          ∇KL(policy‖reference), the right one
+    k3     (1 − e⁻ᵈ) · ∇log π  ∇KL(reference‖policy), close while the two are
+
+A loss per token leaves out that a token changes the states after it; the KL in the reward does not.
+
 Axes: `*tokens` is any shape of tokens, `vocab`.
 """
 
@@ -56,6 +66,9 @@ def kl_k3(
     """
     log_ratio = logprobs - reference_logprobs
     return torch.expm1(-log_ratio) + log_ratio
+
+
+KL_ESTIMATORS = {"k1": kl_k1, "k2": kl_k2, "k3": kl_k3}
 
 
 def kl_exact(

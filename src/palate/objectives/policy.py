@@ -91,3 +91,28 @@ def clipped_value_loss(
     near = torch.clamp(values, old_values - clip_range_value, old_values + clip_range_value)
     free, bounded = (values - returns).square(), (near - returns).square()
     return ValueLoss(losses=torch.maximum(free, bounded) / 2, clipped=bounded > free)
+
+
+def entropy_surrogate(
+    *, logprobs: Float[Tensor, "*tokens"], baseline: float
+) -> Float[Tensor, "*tokens"]:
+    """A loss whose gradient raises the entropy; its value means nothing.
+
+    loss = ½ · (log π − b)²;  mean of its gradient = E[(log π − b) · ∇log π] = −∇entropy
+
+    The entropy itself would need the whole vocabulary with gradient at every token; this needs the
+    log-probabilities that are there. −log π as a loss would not do: its gradient has the mean 0.
+
+    Args:
+        logprobs: the policy's, nats, at tokens sampled from it.
+        baseline: a constant in nats, which takes off variance and no bias; their mean is a good
+            one.
+
+    Returns:
+        Nats², ≥ 0; 0 where every log-probability is the baseline.
+
+    Reference:
+        The entropy bonus of Schulman et al. 2017, arXiv:1707.06347, equation 9. Differs from the
+        paper: estimated at sampled tokens, as k2 estimates the gradient of the KL.
+    """
+    return (logprobs - baseline).square() / 2

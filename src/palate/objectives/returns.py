@@ -13,6 +13,7 @@ The time line of one response of three tokens, padded to five:
 Axes: `batch` responses, `time` steps, `response` padded response tokens.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from palate.objectives.divergence import kl_k1
+
+KLEstimator = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ def kl_shaped_rewards(
     kl_coef: float,
     missing_eos_penalty: float | None,
     stopped: Bool[Tensor, " batch"],
+    estimator: KLEstimator = kl_k1,
 ) -> Float[Tensor, "batch response"]:
     """Rewards per token: −kl_coef · (log π − log ref), and the score on the last real token.
 
@@ -53,6 +57,7 @@ def kl_shaped_rewards(
         kl_coef: score units per nat, ≥ 0.
         missing_eos_penalty: score units subtracted where the response did not stop; None for none.
         stopped: True where the response ended with EOS.
+        estimator: of the KL per token; k1 is log π − log ref, the papers' penalty.
 
     Returns:
         Score units; 0 under the mask. A row's sum is score − kl_coef · Σ k1.
@@ -70,7 +75,7 @@ def kl_shaped_rewards(
         raise ValueError(f"responses {empty} have no token, so there is no place for their score")
     if missing_eos_penalty is not None:
         scores = torch.where(stopped, scores, scores - missing_eos_penalty)
-    divergence = kl_k1(logprobs=logprobs, reference_logprobs=reference_logprobs)
+    divergence = estimator(logprobs=logprobs, reference_logprobs=reference_logprobs)
     penalties = torch.where(response_mask, -kl_coef * divergence, 0.0)
     steps = torch.arange(response_mask.shape[1], device=response_mask.device)
     last = torch.where(response_mask, steps, -1).amax(dim=1, keepdim=True)

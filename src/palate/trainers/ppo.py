@@ -14,13 +14,16 @@ from palate.errors import RecipeError
 from palate.experiments.prepare import add_value
 from palate.experiments.reward_gate import GateMode, GateRule
 from palate.experiments.reward_source import JUDGE_CACHE, RewardSource, reward_source
-from palate.experiments.rewards import take_reward
+from palate.experiments.rewards import take_reward, watch_reward
+from palate.models.reward_function import RewardFunction
 from palate.trainers.arguments import strict
 from palate.trainers.configs import PPOConfig
 from palate.trainers.inputs import PROMPTS, policy_of, take_model, take_settings, told
 from palate.trainers.trainer import Course, Trainer
 from palate.training.ppo import evaluate_policy, train_ppo
 from palate.training.session import Result, Run
+
+RewardFuncs = RewardFunction | str | Sequence[RewardFunction | str]
 
 
 class PPOTrainer(Trainer):
@@ -41,6 +44,8 @@ class PPOTrainer(Trainer):
         reward_gate: what to do about a reward model that was checked (`palate check-reward`) and
             is not fit to be optimized against: "require" refuses it, "warn" says so, "off" does
             not look.
+        gold_funcs: what is really wanted, of the same kinds as `reward_funcs`: only watched, as
+            `objective/gold`; `args.gold_patience` ends the run where the two part.
         args: settings.
         train_dataset: a `datasets.Dataset`, a list of dicts or a path, with a column `prompt`.
         eval_dataset: held-out prompts of the same kinds.
@@ -64,9 +69,10 @@ class PPOTrainer(Trainer):
         reward_model: object = None,
         args: PPOConfig | None = None,
         *,
-        reward_funcs: object = None,
+        reward_funcs: RewardFuncs | None = None,
         reward_weights: Sequence[float] | None = None,
         reward_gate: GateMode = "require",
+        gold_funcs: RewardFuncs | None = None,
         train_dataset: object = None,
         eval_dataset: object = None,
         processing_class: PreTrainedTokenizerBase | None = None,
@@ -76,26 +82,32 @@ class PPOTrainer(Trainer):
         config = take_settings(args, PPOConfig)
         start = take_model(model, processing_class, peft_config)
         renderer = Renderer(start.loaded.tokenizer)
-        sources = _sources(
-            reward_model, reward_funcs, reward_weights, reward_gate, folder=config.output_dir
+        folder = config.output_dir
+        sources = reward_sources(
+            reward_model, reward_funcs, reward_weights, reward_gate, folder=folder
         )
         roles = policy_of(start, config, ref_model=ref_model)
         settings = told(config, roles, "policy")
         add_value(roles, start.loaded, settings)
         taken = take_reward(
-            sources, roles, max_length=settings.max_length, max_new_tokens=settings.max_new_tokens
-        )
-        reward = taken.reward
+            sources, roles, max_length=settings.max_length, max_new_tokens=settings.max_new_tokens,
+            uncertainty_coef=settings.uncertainty_coef,
+        )  # fmt: skip
+        reward, gold = taken.reward, None
+        if gold_funcs is not None:
+            gold = watch_reward(reward_sources(None, gold_funcs, None, "off", folder=folder), roles)
         ends = renderer.end_token_ids
 
         def learn(trees: Sequence[Tree], held_out: Sequence[Tree], run: Run) -> Result:
             return train_ppo(
                 roles, trees, settings, reward=reward, end_tokens=ends, eval_prompts=held_out,
-                run=run,
+                gold=gold, run=run,
             )  # fmt: skip
 
         def score(trees: Sequence[Tree]) -> dict[str, float]:
-            return evaluate_policy(roles, trees, settings, reward=reward, end_tokens=ends)
+            return evaluate_policy(
+                roles, trees, settings, reward=reward, end_tokens=ends, gold=gold
+            )
 
         course = Course(
             stage="ppo",
@@ -114,14 +126,19 @@ class PPOTrainer(Trainer):
         )
 
 
-def _sources(
+def reward_sources(
     reward_model: object,
-    reward_funcs: object,
+    reward_funcs: RewardFuncs | None,
     reward_weights: Sequence[float] | None,
     gate: GateMode,
     *,
     folder: str,
 ) -> list[RewardSource]:
+    """The rewards that a trainer was given; a judge among them keeps what it is told in `folder`.
+
+    Raises:
+        RecipeError: there is none, or it cannot be one.
+    """
     _check_reward(reward_model, reward_funcs)
     rule = GateRule(gate)
     if reward_funcs is None:
@@ -146,7 +163,7 @@ def _sources(
 def _check_reward(reward_model: object, reward_funcs: object) -> None:
     if (reward_model is None) == (reward_funcs is None):
         raise RecipeError(
-            "PPOTrainer needs one reward: the folder of a reward model (RewardTrainer's "
+            "it needs one reward: the folder of a reward model (RewardTrainer's "
             "save_model) as reward_model, or a function of prompts and responses as reward_funcs"
         )
     if callable(reward_model) and not hasattr(reward_model, "parameters"):
@@ -161,8 +178,7 @@ def _check_reward(reward_model: object, reward_funcs: object) -> None:
 
 def _source(given: object, weight: float, rule: GateRule, number: int, folder: str) -> RewardSource:
     if isinstance(given, str):
-        cache = Path(folder) / JUDGE_CACHE
-        named = reward_source(given, flag="reward_funcs", cache=cache)
+        named = reward_source(given, flag="reward_funcs", cache=Path(folder) / JUDGE_CACHE)
         gate = rule if named.folder is not None else None
         return replace(named, weight=named.weight * weight, gate=gate)
     if not callable(given):

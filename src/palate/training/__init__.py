@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from palate.training.settings import DPOSettings as DPOSettings
     from palate.training.settings import PPOSettings as PPOSettings
     from palate.training.settings import RewardSettings as RewardSettings
+    from palate.training.settings import SamplingSettings as SamplingSettings
     from palate.training.settings import SFTSettings as SFTSettings
     from palate.training.settings import StageSettings as StageSettings
     from palate.training.sft import evaluate_demonstrations as evaluate_demonstrations
@@ -40,7 +41,14 @@ _MODULES = {
     "ppo": ("evaluate_policy", "train_ppo"),
     "reward": ("evaluate_rewards", "train_reward"),
     "session": ("Listener", "Result", "Run", "Session"),
-    "settings": ("DPOSettings", "PPOSettings", "RewardSettings", "SFTSettings", "StageSettings"),
+    "settings": (
+        "DPOSettings",
+        "PPOSettings",
+        "RewardSettings",
+        "SFTSettings",
+        "SamplingSettings",
+        "StageSettings",
+    ),
     "sft": ("evaluate_demonstrations", "train_sft"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

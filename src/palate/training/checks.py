@@ -75,8 +75,8 @@ class GradientReport:
 def check_gradients(roles: Roles, trained: tuple[str, ...]) -> GradientReport:
     """After the first backward: trained tensors have finite gradients, frozen ones have none.
 
-    At LoRA's start B is zero, so A has no gradient yet while B has one: a role's norm must be
-    above zero, a single tensor's need not.
+    At LoRA's start B is zero, so A has no gradient yet while B has one, and a head of zeros lets
+    none through to what is below it: a role's norm must be above zero, a single tensor's need not.
 
     Raises:
         GateError: a role has no gradient at all, or a frozen tensor has one.
@@ -85,12 +85,13 @@ def check_gradients(roles: Roles, trained: tuple[str, ...]) -> GradientReport:
     norms, unreached = {}, []
     mine: set[int] = set()
     for name in trained:
-        squares = 0.0
+        squares, head = 0.0, roles[name].head
+        starts_at_zero = head is not None and not bool(head.weight.any())
         for key, parameter in roles.parameters(name).items():
             mine.add(id(parameter))
             gradient = parameter.grad
             if gradient is None or not bool(gradient.any()):
-                if "lora_A" not in key:
+                if "lora_A" not in key and not starts_at_zero:
                     unreached.append(f"{name}: {key}")
                 continue
             square = float(gradient.double().square().sum())

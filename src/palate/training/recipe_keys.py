@@ -34,6 +34,30 @@ ELSEWHERE = {
     "packing": "nothing: rows are always packed without padding",
     "fp16": "nothing: float16 loses small gradients",
     "kl_coeff": "kl_coef",
+    "init_kl_coef": "kl_coef",
+    "kl_penalty": "kl_estimator (kl: k1, mse: k2) and kl_penalty_in",
+    "use_kl_loss": "kl_penalty_in (loss)",
+    "target": "adap_kl_target",
+    "horizon": "adap_kl_horizon",
+    "kl_target": "adap_kl_ctrl with adap_kl_target",
+    "kl_horizon": "adap_kl_horizon",
+    "ppo_epochs": "num_ppo_epochs",
+    "max_epochs": "num_ppo_epochs",
+    "mini_batch_size": "num_mini_batches (how many there are, not how large they are)",
+    "train_batch_size": "num_mini_batches (how many there are, not how large they are)",
+    "rollout_batch_size": "per_device_train_batch_size",
+    "n_samples_per_prompt": "num_samples_per_prompt",
+    "generate_max_len": "max_new_tokens",
+    "eps_clip": "cliprange",
+    "value_clip": "cliprange_value",
+    "lambd": "lam",
+    "entropy_loss_coef": "entropy_coef",
+    "normalize_reward": "use_score_scaling with use_score_norm",
+    "reward_clip_range": "score_clip (a bound on either side of 0)",
+    "freezing_actor_steps": "value_warmup_steps (rollouts)",
+    "critic_pretrain": "value_model (the folder of a reward model)",
+    "reward_pretrain": "the reward: --reward, or the trainer's reward_model",
+    "early_stopping": "target_kl (a rollout's passes) and kl_budget (the run)",
     "beta_kl": "kl_coef",
     "ref_model_path": "the reference is the model that training starts from",
     "remove_unused_columns": "nothing: unused columns are kept and ignored",
@@ -62,7 +86,8 @@ ELSEWHERE = {
     "num_generations": "num_samples_per_prompt",
     "total_episodes": "max_steps (rollouts) or num_train_epochs",
     "local_rollout_forward_batch_size": "max_tokens_per_microbatch",
-    "stop_token": "nothing: responses end at the tokenizer's or chat template's end token",
+    "stop_token": "stop (texts); the tokenizer's and chat template's end tokens end a response too",
+    "stop_token_id": "stop (texts)",
     "reward_model_path": "the trainer's reward_model",
     "sft_model_path": "the trainer's model",
 }
@@ -95,6 +120,11 @@ def coerced(of: "Field[Any]", value: Any) -> Any:
         if isinstance(value, bool) or (wanted is int and number != int(number)):
             raise RecipeError(f"{of.name} is {value!r}; it must be a whole number")
         return int(number) if wanted is int else number
+    if wanted == tuple[str, ...]:
+        texts = (value,) if isinstance(value, str) else value
+        if not (isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts)):
+            raise RecipeError(f"{of.name} is {value!r}; it must be a text, or a list of texts")
+        return tuple(texts)
     if isinstance(value, list | tuple) and of.name in LISTS:
         return ",".join(str(part) for part in value)
     if isinstance(value, int | float) and of.name == "loss_weights" and value is not True:

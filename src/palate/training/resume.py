@@ -34,6 +34,7 @@ class Standing:
     stale: int = 0
     evaluated: int = 0
     stopped: bool = False
+    stop_reason: str = ""
     extra: dict[str, float] = field(default_factory=dict)
 
 

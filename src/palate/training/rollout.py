@@ -4,7 +4,7 @@ Old policy and reference log-probabilities, values and rewards come from one for
 through the functions that training uses, at the temperature that was sampled with.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,10 +17,12 @@ from palate.models.protocols import Reward
 from palate.models.roles import Roles
 from palate.models.sampling import sample
 from palate.models.scoring import hidden_rows, logprobs_from, token_logprobs_of, values_from
-from palate.objectives.divergence import kl_k1, kl_k3
+from palate.objectives.divergence import KL_ESTIMATORS, kl_k1, kl_k3
 from palate.objectives.masked import masked_whiten
 from palate.objectives.returns import kl_shaped_rewards, response_gae
-from palate.training.settings import PPOSettings
+from palate.training.controls import Controls
+from palate.training.scores import checked_scores
+from palate.training.settings import PPOSettings, SamplingSettings
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Part:
     forest: Forest
     plan: ForestAttention
     old_logprobs: Float[Tensor, " target"]
+    reference_logprobs: Float[Tensor, " target"]
     old_values: Float[Tensor, " target"]
     advantages: Float[Tensor, " target"]
     returns: Float[Tensor, " target"]
@@ -38,8 +41,8 @@ class Part:
 class Rollout:
     """Sampled trees with their numbers; `parts` deals them out for an update.
 
-    `scores` and the metrics are as the reward gave them, whitened or not: only what is learned
-    from is whitened.
+    `scores`, `gold` and the metrics are as the rewards gave them: only what is learned from is
+    scaled, cut and whitened, and only by it do the `controls` of a run change.
     """
 
     def __init__(
@@ -51,23 +54,27 @@ class Rollout:
         values: Tensor,
         scores: Tensor,
         settings: PPOSettings,
+        controls: Controls | None = None,
+        gold: Tensor | None = None,
     ) -> None:
         self.trees = trees
         whole = plant(trees, device=logprobs.device)
-        self.scores = scores
-        learned = scores
-        if settings.whiten_rewards:
-            spread = scores.std(correction=0)
-            learned = scores / torch.where(spread > 0, spread, 1.0)
+        self.scores, self.gold = scores, gold
+        evaluated = controls is None
+        controls = controls or Controls(settings, {})
+        self.kl_coef = controls.kl_coef
+        # The bonus' baseline: one number for all micro-batches, which never change a gradient.
+        self.mean_logprob = float(logprobs.mean())
         mask = whole.response_mask
         shaped = kl_shaped_rewards(
-            scores=learned,
+            scores=controls.learned_scores(scores),
             logprobs=whole.padded(logprobs),
             reference_logprobs=whole.padded(reference_logprobs),
             response_mask=mask,
-            kl_coef=settings.kl_coef,
+            kl_coef=self.kl_coef if settings.kl_penalty_in == "reward" else 0.0,
             missing_eos_penalty=settings.missing_eos_penalty,
             stopped=whole.stopped,
+            estimator=KL_ESTIMATORS[settings.kl_estimator],
         )
         estimated = response_gae(
             rewards=shaped,
@@ -81,6 +88,7 @@ class Rollout:
             advantages = masked_whiten(advantages, mask)
         self._flat = {
             "old_logprobs": logprobs,
+            "reference_logprobs": reference_logprobs,
             "old_values": values,
             "advantages": advantages[mask],
             "returns": estimated.returns[mask],
@@ -88,10 +96,35 @@ class Rollout:
         counts = [tree.num_response_tokens for tree in trees]
         self._starts = torch.tensor([0, *counts]).cumsum(0).tolist()
         self._dealt: dict[tuple[int, ...], Part] = {}
-        self.metrics = _metrics(whole, logprobs, reference_logprobs, scores, settings)
+        self.metrics = response_metrics(
+            whole, logprobs, reference_logprobs, scores, settings, kl_coef=self.kl_coef
+        )
+        self._penalized = scores - settings.missing_eos_penalty * (~whole.stopped).float()
+        if gold is not None:
+            self.metrics["objective/gold"] = float(gold.mean())
+        if settings.adap_kl_ctrl and not evaluated:
+            self.metrics["objective/kl_coef"] = self.kl_coef
+        if settings.kl_budget:
+            self.metrics["objective/kl_budget_used"] = self.kl / settings.kl_budget
 
-    def parts(self, indices: Sequence[int], *, max_tokens: int) -> Iterator[Part]:
+    @property
+    def kl(self) -> float:
+        """KL(policy‖reference) of the rollout, nats a response: the mean of k1."""
+        return self.metrics["objective/kl"]
+
+    def standard_errors(self) -> dict[str, float]:
+        """Of the mean scores, over prompts, whose responses belong together; {} for one prompt."""
+        if len(self.trees) < 2:
+            return {}
+        named = {"objective/scores_se": self._penalized}
+        if self.gold is not None:
+            named["objective/gold_se"] = self.gold
+        means = {name: each.view(len(self.trees), -1).mean(1) for name, each in named.items()}
+        return {name: float(each.std()) / len(each) ** 0.5 for name, each in means.items()}
+
+    def parts(self, indices: Sequence[int], *, max_tokens: int) -> list[Part]:
         """Micro-batches of some trees; dealt once and kept while the rollout lives."""
+        found = []
         trees = [self.trees[i] for i in indices]
         for group in pack(trees, max_tokens=max_tokens):
             mine = tuple(indices[i] for i in group)
@@ -102,7 +135,35 @@ class Rollout:
                     for name, full in self._flat.items()
                 }
                 self._dealt[mine] = Part(forest, plan_forest(forest), **flat)
-            yield self._dealt[mine]
+            found.append(self._dealt[mine])
+        return found
+
+
+def answer(
+    roles: Roles,
+    prompts: Sequence[Tree],
+    *,
+    settings: SamplingSettings,
+    end_tokens: Collection[int],
+    seed: int,
+    role: str = "policy",
+) -> list[Tree]:
+    """Prompts with responses that a role gives to them."""
+    drawn = sample(
+        roles,
+        role,
+        [prompt.prompt for prompt in prompts],
+        num_samples=settings.num_samples_per_prompt,
+        max_new_tokens=settings.max_new_tokens,
+        end_tokens=end_tokens,
+        stop=settings.stop,
+        temperature=settings.temperature,
+        seed=seed,
+    )
+    return [
+        replace(prompt, responses=tuple(one.response() for one in some))
+        for prompt, some in zip(prompts, drawn, strict=True)
+    ]
 
 
 @torch.no_grad()
@@ -114,23 +175,19 @@ def collect(
     settings: PPOSettings,
     end_tokens: Collection[int],
     seed: int,
+    gold: Reward | None = None,
+    controls: Controls | None = None,
 ) -> Rollout:
-    """Sample responses to prompts and score them under every role."""
-    drawn = sample(
-        roles,
-        "policy",
-        [prompt.prompt for prompt in prompts],
-        num_samples=settings.num_samples_per_prompt,
-        max_new_tokens=settings.max_new_tokens,
-        end_tokens=end_tokens,
-        temperature=settings.temperature,
-        seed=seed,
-    )
-    trees = [
-        replace(prompt, responses=tuple(one.response() for one in some))
-        for prompt, some in zip(prompts, drawn, strict=True)
-    ]
-    found: dict[str, list[Tensor]] = {"logprobs": [], "reference": [], "values": [], "scores": []}
+    """Sample responses to prompts and score them under every role.
+
+    Raises:
+        UsageError: a reward gives another number of scores than there are responses.
+        NumericalError: a score is not finite.
+    """
+    trees = answer(roles, prompts, settings=settings, end_tokens=end_tokens, seed=seed)
+    rewards = {"scores": reward} if gold is None else {"scores": reward, "gold": gold}
+    found: dict[str, list[Tensor]] = {"logprobs": [], "reference_logprobs": [], "values": []}
+    found |= {name: [] for name in rewards}
     for indices in pack(trees, max_tokens=settings.max_tokens_per_microbatch):
         some_trees = [trees[i] for i in indices]
         forest = plant(some_trees, device=roles.device)
@@ -139,7 +196,7 @@ def collect(
         found["logprobs"].append(
             logprobs_from(roles["policy"], hidden, forest, temperature=settings.temperature)
         )
-        found["reference"].append(
+        found["reference_logprobs"].append(
             token_logprobs_of(
                 roles, "reference", forest, plan=plan, temperature=settings.temperature
             )
@@ -147,26 +204,28 @@ def collect(
         if not roles.shares_trunk("value", "policy"):
             hidden = hidden_rows(roles, "value", forest, plan=plan)
         found["values"].append(values_from(roles["value"], hidden, forest))
-        found["scores"].append(reward(some_trees, forest, plan))
+        for name, one in rewards.items():
+            found[name].append(
+                checked_scores(one, some_trees, forest, plan, tokenizer=roles.tokenizer)
+            )
     together = {name: torch.cat(pieces) for name, pieces in found.items()}
-    return Rollout(
-        trees,
-        logprobs=together["logprobs"],
-        reference_logprobs=together["reference"],
-        values=together["values"],
-        scores=together["scores"],
-        settings=settings,
-    )
+    return Rollout(trees, settings=settings, controls=controls, **together)
 
 
-def _metrics(
-    forest: Forest, logprobs: Tensor, reference: Tensor, scores: Tensor, settings: PPOSettings
+def response_metrics(
+    forest: Forest,
+    logprobs: Tensor,
+    reference: Tensor,
+    scores: Tensor,
+    settings: SamplingSettings,
+    *,
+    kl_coef: float | None = None,
 ) -> dict[str, float]:
-    """Means over the rollout's responses."""
+    """Means over the rollout's responses; `kl_coef` is the settings' where none is given."""
     k1 = forest.sums(kl_k1(logprobs=logprobs, reference_logprobs=reference))
     k3 = forest.sums(kl_k3(logprobs=logprobs, reference_logprobs=reference))
     scored = scores - settings.missing_eos_penalty * (~forest.stopped).float()
-    penalty = -settings.kl_coef * k1
+    penalty = -(settings.kl_coef if kl_coef is None else kl_coef) * k1
     means = {
         "objective/kl": k1,
         "objective/kl_k3": k3,

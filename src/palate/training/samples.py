@@ -27,10 +27,11 @@ class FixedSamples:
         end_tokens: Collection[int],
         max_new_tokens: int,
         temperature: float = 1.0,
+        stop: Sequence[str] = (),
     ) -> None:
         self._path, self._roles, self._prompts = path, roles, prompts
         self._decode, self._end_tokens = decode, end_tokens
-        self._max_new_tokens, self._temperature = max_new_tokens, temperature
+        self._max_new_tokens, self._temperature, self._stop = max_new_tokens, temperature, stop
         self._reference: list[str] | None = None
 
     def __call__(self, step: int) -> None:
@@ -52,6 +53,7 @@ class FixedSamples:
             [tree.prompt for tree in self._prompts],
             max_new_tokens=self._max_new_tokens,
             end_tokens=self._end_tokens,
+            stop=self._stop,
             temperature=self._temperature,
             seed=SAMPLE_SEED,
         )

@@ -15,13 +15,11 @@ early stopping.
 
 import logging
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import FrameType, TracebackType
-from typing import Any, Protocol, runtime_checkable
+from types import TracebackType
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -30,16 +28,18 @@ from palate.data.trees import Forest, Tree, pack, plant
 from palate.errors import CheckpointError, Interrupted, NumericalError, RecipeError
 from palate.models.attention import ForestAttention, plan_forest
 from palate.models.roles import Roles
-from palate.training.checkpoint import Checkpoint, keep_checkpoint, latest_checkpoint
+from palate.training.best import Admits, Best, admit_all
+from palate.training.checkpoint import keep_checkpoint, latest_checkpoint
 from palate.training.checks import check_gradients
 from palate.training.folder import RunFolder
-from palate.training.journal import Journal, Window, metric
+from palate.training.journal import Journal, Window
 from palate.training.progress import progress
 from palate.training.rehearsal import Loss, longest_microbatch, rehearse
 from palate.training.resume import Carried, Standing
 from palate.training.schedule import learning_rate
 from palate.training.seeding import order
 from palate.training.settings import StageSettings
+from palate.training.signals import Signals
 
 log = logging.getLogger("palate")
 
@@ -64,7 +64,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished run tells; `train_seconds` is the loop alone."""
+    """What a finished run tells.
+
+    `train_seconds` is the loop alone; `stop_reason` names what ended a run before its last step,
+    "" where nothing did.
+    """
 
     steps: int
     examples: int
@@ -72,6 +76,7 @@ class Result:
     train_seconds: float
     metrics: dict[str, float]
     history: list[dict[str, float]]
+    stop_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,7 @@ class Session:
         run: Run,
         evaluate: Callable[[], Mapping[str, float]] | None = None,
         moving: Mapping[str, Tensor] | None = None,
+        admits: Admits = admit_all,
     ) -> None:
         if settings.eval_steps and evaluate is None:
             raise RecipeError(
@@ -122,7 +128,7 @@ class Session:
         self.standing = Standing()
         self._evaluate, self._sample, self._saved = evaluate, run.sample, run.saved
         self._window = Window()
-        self._best: dict[str, Tensor] = {}
+        self._best = Best(stage, roles, trained, settings, self.standing, run.folder, admits)
         self._parameters = {
             f"{name}/{key}": p for name in trained for key, p in roles.parameters(name).items()
         }
@@ -141,9 +147,9 @@ class Session:
             journal=self.journal, samples=run.folder.samples if run.folder else None,
         )  # fmt: skip
         self._current: Step | None = None
-        self._signal: int | None = None
-        self._handlers: dict[int, Any] = {}
-        self._gradients_checked = run.resume
+        self._signals = Signals()
+        # Roles whose gradients no update has looked at yet.
+        self._unchecked = set() if run.resume else set(trained)
         self._started = 0.0
         self._elsewhere = 0.0
         torch.manual_seed(settings.seed)
@@ -153,9 +159,7 @@ class Session:
     def __enter__(self) -> "Session":
         if self.resume:
             self._restore()
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._handlers[number] = signal.signal(number, self._on_signal)
+        self._signals.listen()
         self._started = time.perf_counter()
         return self
 
@@ -165,19 +169,14 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        self._signals.leave()
         self._optimizer.zero_grad(set_to_none=True)
         # A loop that raised has left its step, but not the step's dropout.
         self.roles.model.eval()
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._signal is not None:
-            raise KeyboardInterrupt
-        self._signal = number
-
-    def steps(self) -> Iterator[Step]:
+    def steps(self, *, dropout: bool = True) -> Iterator[Step]:
         """Steps of the run, from where it stands; what is due after a step happens in between."""
+        mode = self.roles.training if dropout else self.roles.scoring
         done = self.standing.step
         with progress(self.stage, self.num_steps, done=done) as advance:
             while self.standing.step < self.num_steps and not self.standing.stopped:
@@ -186,7 +185,7 @@ class Session:
                 self._current = Step(number, rows, first=number == 1)
                 for group in self._optimizer.param_groups:
                     group["lr"] = learning_rate(self.settings, number, self.num_steps)
-                with self.roles.training():
+                with mode():
                     yield self._current
                 self.standing.step = number
                 self.standing.examples += len(rows)
@@ -239,15 +238,20 @@ class Session:
         torch.autograd.backward(loss)
         self.standing.tokens += tokens
 
-    def update(self) -> None:
+    def update(self, *, of: tuple[str, ...] | None = None) -> None:
         """Clip and step.
 
+        Args:
+            of: the trained roles that the losses were of; None: all of them.
+
         Raises:
+            GateError: a role that learns for the first time got no gradient.
             NumericalError: the gradient is not finite; nothing was updated.
         """
-        if not self._gradients_checked:
-            check_gradients(self.roles, self.trained)
-            self._gradients_checked = True
+        learning = of or self.trained
+        if self._unchecked.intersection(learning):
+            check_gradients(self.roles, learning)
+            self._unchecked.difference_update(learning)
         limit = self.settings.max_grad_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), limit)
         if not bool(torch.isfinite(norm)):
@@ -259,6 +263,17 @@ class Session:
     def record(self, name: str, total: Tensor | float, count: float = 1.0) -> None:
         """Add a sum over `count` things to the window that the next row of the log averages."""
         self._window.add(name, total, count)
+
+    def stop(self, reason: str, why: str) -> None:
+        """End the run after this step as if it were over: logged, evaluated, saved.
+
+        Args:
+            reason: one word for programs, which the result carries.
+            why: the same in words.
+        """
+        if self.standing.step < self.num_steps and not self.standing.stopped:
+            log.warning("%s: stopped early (%s): %s", self.stage, reason, why)
+            self.standing.stopped, self.standing.stop_reason = True, reason
 
     def _trouble(self, what: str) -> str:
         rows = self._current.rows if self._current else ()
@@ -280,15 +295,16 @@ class Session:
         for listener in self.listeners:
             if listener.on_step(number, self.num_steps):
                 self.standing.stopped = True
-        interrupted = self._signal is not None
+                self.standing.stop_reason = self.standing.stop_reason or "listener"
+        received = self._signals.received
         due = settings.save_steps and number % settings.save_steps == 0
-        saved = bool(self.folder and (due or interrupted)) and self._save(number)
-        if interrupted:
+        saved = bool(self.folder and (due or received)) and self._save(number)
+        if received:
             where = "; nothing was saved"
             if self.folder and saved:
                 where = f"; saved, continue with --resume ({self.folder.path})"
             stop = Interrupted(f"{self.stage}: interrupted after step {number}{where}")
-            stop.exit_code = 128 + (self._signal or signal.SIGINT)
+            stop.exit_code = 128 + received
             raise stop
 
     def _finish(self) -> None:
@@ -302,9 +318,7 @@ class Session:
             self._sample(number)
         if self.folder and settings.save_steps and number % settings.save_steps:
             self._save(number)
-        if settings.load_best_model_at_end and self._best:
-            self.roles.restore(self._best, self.trained)
-            log.info("%s: weights of step %d, the best", self.stage, self.standing.best_step)
+        self._best.settle()
 
     def _log(self, number: int) -> None:
         per_epoch = -(-self.num_rows // self.settings.rows_per_step)
@@ -329,31 +343,10 @@ class Session:
         self._elsewhere += time.perf_counter() - before
         self._tell(number, metrics)
         self.standing.evaluated = number
-        settings, name = self.settings, self.settings.metric_for_best_model
-        if name not in metrics:
-            if settings.load_best_model_at_end or settings.early_stopping_patience:
-                raise RecipeError(
-                    f"metric_for_best_model is {name!r}, which {self.stage}'s evaluation does not "
-                    f"give; it gives {', '.join(sorted(metrics))}"
-                )
-            return
-        value, best = metrics[name], self.standing.best_value
-        up = metric(name).direction == "up"
-        if best is None or (value > best if up else value < best):
-            self.standing.best_value, self.standing.best_step = value, number
-            self.standing.stale = 0
-            if self.settings.load_best_model_at_end:
-                state = self.roles.state(self.trained)
-                self._best = {key: tensor.clone() for key, tensor in state.items()}
-                if self.folder:
-                    best_weights = Checkpoint(number, self._best, {})
-                    keep_checkpoint(self.folder.checkpoints / "best", best_weights, keep=1)
-            return
-        self.standing.stale += 1
-        patience = self.settings.early_stopping_patience
-        if patience and self.standing.stale >= patience:
-            log.info("%s: no better %s in %d evaluations", self.stage, name, patience)
-            self.standing.stopped = True
+        if self._best.consider(number, metrics):
+            settings = self.settings
+            why = f"no better {settings.metric_for_best_model} in {self.standing.stale} evaluations"
+            self.stop("early_stopping", why)
 
     # -- checkpoints -----------------------------------------------------------------------------
 
@@ -375,9 +368,7 @@ class Session:
         for sentence in skipped:
             log.warning("%s", sentence)
         self._carried.take_up(saved)
-        best = self.folder.checkpoints / "best"
-        if self.settings.load_best_model_at_end and self.standing.best_step:
-            self._best = latest_checkpoint(best)[0].tensors
+        self._best.take_up()
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -395,4 +386,5 @@ class Session:
             train_seconds=time.perf_counter() - self._started - self._elsewhere,
             metrics=self.journal.last(),
             history=self.journal.history,
+            stop_reason=self.standing.stop_reason,
         )
