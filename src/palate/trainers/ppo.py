@@ -132,7 +132,7 @@ def reward_sources(
     reward_weights: Sequence[float] | None,
     gate: GateMode,
     *,
-    folder: str,
+    folder: str | None = None,
 ) -> list[RewardSource]:
     """The rewards that a trainer was given; a judge among them keeps what it is told in `folder`.
 
@@ -176,9 +176,12 @@ def _check_reward(reward_model: object, reward_funcs: object) -> None:
         )
 
 
-def _source(given: object, weight: float, rule: GateRule, number: int, folder: str) -> RewardSource:
+def _source(
+    given: object, weight: float, rule: GateRule, number: int, folder: str | None
+) -> RewardSource:
     if isinstance(given, str):
-        named = reward_source(given, flag="reward_funcs", cache=Path(folder) / JUDGE_CACHE)
+        cache = None if folder is None else Path(folder) / JUDGE_CACHE
+        named = reward_source(given, flag="reward_funcs", cache=cache)
         gate = rule if named.folder is not None else None
         return replace(named, weight=named.weight * weight, gate=gate)
     if not callable(given):
