@@ -101,7 +101,7 @@ def check_pair(*, chosen: str, rejected: str) -> None:
             raise Refusal("E401", f"{name} is empty")
     if chosen == rejected:
         raise Refusal("E402", "chosen and rejected are the same text")
-    if _plain_form(chosen) == _plain_form(rejected):
+    if plain_form(chosen) == plain_form(rejected):
         raise Refusal("E403", "chosen and rejected differ in outer blanks or Unicode form only")
 
 
@@ -121,5 +121,6 @@ def check_repeated_prompt(row: Row, turns: Sequence[Turn]) -> None:
         raise Refusal("E312", "the prompt column is not one of the user turns beside it")
 
 
-def _plain_form(text: str) -> str:
+def plain_form(text: str) -> str:
+    """A text without outer blanks, in one Unicode form: equal where two say the same."""
     return unicodedata.normalize("NFC", text.strip())
