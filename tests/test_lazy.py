@@ -19,6 +19,8 @@ LIGHT = [
     "palate.data.sources",
     "palate.data.splits",
     "palate.data.check",
+    "palate.collection",
+    "palate.collection.store",
     "palate.objectives",
     "palate.measures",
     "palate.models",
@@ -30,6 +32,7 @@ LIGHT = [
 ]
 ROOMS = [
     "",
+    ".collection",
     ".data",
     ".objectives",
     ".measures",

@@ -1,0 +1,144 @@
+"""One act of one person: a line of the log, written once however often it is asked for."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import palate
+from palate.collection.answers import Receipt, receipt_from
+from palate.collection.events import CHOICES, Choice, Event, Kind, Side
+from palate.collection.log import Log
+from palate.collection.state import Showing, State
+from palate.errors import UsageError
+
+# A note, a reason: words beside a vote, not a document.
+MAX_WORDS = 10_000
+
+
+@dataclass
+class Act:
+    """What an act finds, and its line once there is one.
+
+    Attributes:
+        state: what is the case; it follows what is written.
+        now: seconds since 1970.
+        answer: the line; before anything is written, that of an earlier call of the same request.
+    """
+
+    state: State
+    now: float
+    answer: Event | None
+    _log: Log
+    _asked: Event
+
+    def own_question(self) -> Showing:
+        """The question that the act is about.
+
+        Raises:
+            UsageError: it is not this annotator's.
+        """
+        showing = self.state.showings.get(self._asked.question)
+        if showing is None or showing.annotator != self._asked.annotator:
+            raise UsageError(
+                f"there is no question {self._asked.question} of yours; load the page again"
+            )
+        return showing
+
+    def open_question(self) -> Showing:
+        """The question that the act is about.
+
+        Raises:
+            UsageError: it is not this annotator's, or it is answered.
+        """
+        showing = self.own_question()
+        if showing.decision is not None:
+            raise UsageError("this question is answered already; undo the answer to change it")
+        return showing
+
+    def write(
+        self,
+        *,
+        item: int,
+        shown_left: Side,
+        question: int = 0,
+        latency_ms: int | None = None,
+        guideline_version: int = 0,
+        content: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the line."""
+        self.answer = append(
+            self._log,
+            Event(
+                self._asked.kind,
+                annotator=self._asked.annotator,
+                item=item,
+                question=question,
+                choice=self._asked.choice,
+                shown_left=shown_left,
+                latency_ms=latency_ms,
+                guideline_version=guideline_version,
+                request=self._asked.request,
+                content=content or {},
+            ),
+        )
+
+    @property
+    def receipt(self) -> Receipt:
+        """What has been written."""
+        assert self.answer is not None
+        return receipt_from(self.answer)
+
+
+@contextmanager
+def acting(
+    log: Log,
+    kind: Kind,
+    *,
+    annotator: int,
+    request: str,
+    question: int = 0,
+    choice: Choice | None = None,
+) -> Iterator[Act]:
+    """A transaction around one act.
+
+    Raises:
+        UsageError: nobody has this id, the choice is none, or the request was another act.
+        StoreError: it cannot be written; nothing was.
+    """
+    if choice is not None and choice not in CHOICES:
+        raise UsageError(f"choice is {choice!r}; it must be one of {', '.join(CHOICES)}")
+    asked = Event(kind, annotator=annotator, question=question, choice=choice, request=request)
+    with log.writing() as state:
+        require_annotator(state, annotator)
+        done = log.event_of_request(annotator, request) if request else None
+        if done is not None:
+            is_same = (done.kind, done.choice) == (kind, choice)
+            if not is_same or question not in (0, done.question):
+                raise UsageError(f"request {request!r} was another act; give each its own name")
+        yield Act(state, log.now(), done, log, asked)
+
+
+def append(log: Log, event: Event) -> Event:
+    """Add a line of this version of Palate, inside a transaction."""
+    return log.append(event, app_version=palate.__version__)
+
+
+def require_annotator(state: State, annotator: int) -> None:
+    """Refuse an id that is nobody's.
+
+    Raises:
+        UsageError: nobody has it.
+    """
+    if annotator not in state.annotators:
+        raise UsageError(f"there is no annotator {annotator}")
+
+
+def require_words(what: str, words: str) -> None:
+    """Refuse words that are too many.
+
+    Raises:
+        UsageError: they are.
+    """
+    if len(words) > MAX_WORDS:
+        raise UsageError(f"{what}: {len(words)} characters; {MAX_WORDS} are the most")
