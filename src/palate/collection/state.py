@@ -196,6 +196,10 @@ class State:
         """How many votes count for a pair: the number of `votes_on`."""
         return self._num_votes[item]
 
+    def items_with_votes(self) -> list[int]:
+        """Ids of the pairs that have any vote that counts."""
+        return [item for item, number in self._num_votes.items() if number > 0]
+
     def holds_lease(self, showing: Showing, now: float) -> bool:
         """Whether an open question keeps a place of its pair."""
         is_open = showing.purpose == "label" and showing.decision is None
