@@ -9,8 +9,8 @@ from palate.collection.store import open_store
 
 HELP = """Report agreement and, worst first, what speaks against an annotator.
 
-Each reason is a test against what a careful annotator would do; a report of careful annotators has
-a false alarm once in a hundred. Works while people vote."""
+Each reason is a test against what a careful annotator would do; one reason in a hundred is expected
+to be a false alarm. Works while people vote."""
 
 
 def label_quality(
