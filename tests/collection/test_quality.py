@@ -42,6 +42,7 @@ def test_all_bad_kinds_are_found_within_sixty_votes(make_store: MakeStore) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_all_bad_kinds_are_found_whatever_the_seed(make_store: MakeStore) -> None:
     found = [
         found_reasons(voted(make_store, {**HONEST, **BAD_KINDS}, seed=seed)) for seed in range(10)
@@ -50,6 +51,7 @@ def test_all_bad_kinds_are_found_whatever_the_seed(make_store: MakeStore) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_flipped_labels_are_ranked_first(make_store: MakeStore) -> None:
     first = [
         voted(make_store, {**HONEST, "flipped": adversarial}, seed=seed).annotators[0].annotator
