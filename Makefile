@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization round-trips real-server clean
+.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization round-trips real-server label-storm clean
 
 setup: $(STAMP)
 
@@ -52,6 +52,9 @@ ppo-memory: setup
 
 real-server: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/test_real_server.py -m slow
+
+label-storm: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/collection -m slow
 
 demo-seeds: setup
 	$(BIN)/python benchmarks/demo_seeds.py

@@ -19,6 +19,10 @@ LIGHT = [
     "palate.data.sources",
     "palate.data.splits",
     "palate.data.check",
+    "palate.collection",
+    "palate.collection.store",
+    "palate.collection.reading",
+    "palate.collection.export",
     "palate.objectives",
     "palate.measures",
     "palate.models",
@@ -30,6 +34,7 @@ LIGHT = [
 ]
 ROOMS = [
     "",
+    ".collection",
     ".data",
     ".objectives",
     ".measures",

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from palate import collection as collection
     from palate import data as data
     from palate import experiments as experiments
     from palate import measures as measures
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from palate.errors import NumericalError as NumericalError
     from palate.errors import PalateError as PalateError
     from palate.errors import RecipeError as RecipeError
+    from palate.errors import StoreError as StoreError
     from palate.errors import UsageError as UsageError
     from palate.trainers import DPOConfig as DPOConfig
     from palate.trainers import DPOTrainer as DPOTrainer
@@ -45,6 +47,7 @@ _MODULES = {
         "NumericalError",
         "PalateError",
         "RecipeError",
+        "StoreError",
         "UsageError",
     ),
     "trainers": (
@@ -59,7 +62,16 @@ _MODULES = {
     ),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
-_ROOMS = ("data", "experiments", "measures", "models", "objectives", "trainers", "training")
+_ROOMS = (
+    "collection",
+    "data",
+    "experiments",
+    "measures",
+    "models",
+    "objectives",
+    "trainers",
+    "training",
+)
 
 __all__ = sorted([*_HOMES, *_ROOMS, "__version__"])
 

@@ -39,6 +39,12 @@ class CheckpointError(PalateError, ValueError):
     exit_code = 2
 
 
+class StoreError(PalateError, ValueError):
+    """A database of votes cannot be opened or written; what was acknowledged is safe in it."""
+
+    exit_code = 2
+
+
 class NumericalError(PalateError, ArithmeticError):
     """A loss, gradient or reward is not finite; training stopped before the update."""
 

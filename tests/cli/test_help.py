@@ -13,7 +13,7 @@ from palate.training.journal import METRICS
 
 COMMANDS = (
     "demo", "check", "sft", "reward", "check-reward", "dpo", "ppo", "compare", "sample", "judge",
-    "score", "env",
+    "score", "label-export", "label-quality", "label-exclude", "env",
 )  # fmt: skip
 
 

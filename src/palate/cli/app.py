@@ -24,6 +24,9 @@ from palate.cli import (
     env,
     export,
     judge,
+    label_exclude,
+    label_export,
+    label_quality,
     ppo,
     reward,
     sample,
@@ -64,6 +67,9 @@ app.command("sample", help=sample.HELP)(sample.sample)
 app.command("judge", help=judge.HELP)(judge.judge)
 app.command("score", help=score.HELP)(score.score)
 app.command("export", help=export.HELP)(export.export)
+app.command("label-export", help=label_export.HELP)(label_export.label_export)
+app.command("label-quality", help=label_quality.HELP)(label_quality.label_quality)
+app.command("label-exclude", help=label_exclude.HELP)(label_exclude.label_exclude)
 app.command("env", help=env.HELP)(env.env)
 
 
