@@ -29,6 +29,8 @@ LIGHT = [
     "palate.experiments",
     "palate.trainers",
     "palate.trainers.configs",
+    "palate.web",
+    "palate.web.start",
 ]
 ROOMS = [
     "",
@@ -40,6 +42,7 @@ ROOMS = [
     ".training",
     ".experiments",
     ".trainers",
+    ".web",
 ]
 
 

@@ -22,6 +22,7 @@ from palate.cli import (
     dpo,
     env,
     export,
+    label,
     ppo,
     reward,
     sample,
@@ -59,6 +60,7 @@ app.command("ppo", help=ppo.HELP)(ppo.ppo)
 app.command("compare", help=compare.HELP)(compare.compare)
 app.command("sample", help=sample.HELP)(sample.sample)
 app.command("score", help=score.HELP)(score.score)
+app.command("label", help=label.HELP)(label.label)
 app.command("export", help=export.HELP)(export.export)
 app.command("env", help=env.HELP)(env.env)
 

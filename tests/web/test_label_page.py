@@ -1,0 +1,192 @@
+"""The labelling page in a real browser: every key, two annotators, trouble with the server."""
+
+import re
+import sqlite3
+
+import pytest
+from playwright.sync_api import expect
+from tests.web.conftest import MakeSite, OpenWindow
+
+from palate.collection import Store
+from palate.collection.state import Showing
+from palate.errors import StoreError
+
+KEYS = {
+    "1": "left", "ArrowLeft": "left", "2": "right", "ArrowRight": "right", "0": "tie", "t": "tie",
+    "b": "both_bad",
+}  # fmt: skip
+
+
+def votes(store: Store) -> list[Showing]:
+    with store._log.reading() as state:
+        return list(state.votes())
+
+
+def fill_up(store: Store) -> None:
+    """Write until not even a word fits."""
+    annotator = store.annotators()[0].id
+    question = store.questions(annotator)[0].id
+
+    def write(length: int) -> None:
+        for _ in range(100):
+            store.note(annotator, question, "x" * length)
+
+    for length in (8000, 500, 1):
+        with pytest.raises(StoreError, match="disk may be full"):
+            write(length)
+
+
+def test_one_key_is_one_vote_for_what_stood_on_that_side(
+    make_site: MakeSite, window: OpenWindow
+) -> None:
+    site = make_site(len(KEYS))
+    shown = window(site)
+    pressed = {}
+    for key, choice in KEYS.items():
+        sides = [shown.page.inner_text(f"#{side}-text") for side in ("left", "right")]
+        pressed[shown.prompt] = (choice, *sides)
+        shown.press(key)
+        shown.page.wait_for_function(
+            "n => document.getElementById('bar').value === n", arg=len(pressed)
+        )
+    expect(shown.page.locator("#finished")).to_be_visible()
+    found = {}
+    for vote in votes(site.store):
+        item = site.store.item(vote.item)
+        sides = (
+            [item.first, item.second] if vote.shown_left == "first" else [item.second, item.first]
+        )
+        assert vote.decision is not None
+        found[item.prompt] = (vote.decision.choice, *sides)
+        assert 100 < (vote.decision.latency_ms or 0) < 5_000
+    assert found == pressed
+    assert not shown.complaints
+
+
+def test_a_decision_can_be_taken_back_however_many_there_are(
+    make_site: MakeSite, window: OpenWindow
+) -> None:
+    site = make_site(4)
+    shown = window(site)
+    prompts = []
+    for key in "1s0":
+        prompts.append(shown.prompt)
+        shown.press(key)
+    shown.saved("Tie")
+    for prompt in reversed(prompts):
+        shown.press("u")
+        expect(shown.page.locator("#prompt")).to_have_text(prompt)
+    assert votes(site.store) == []
+    shown.press("u")  # nothing is left to take back, and nothing happens
+    expect(shown.page.locator("#undo")).to_be_disabled()
+    for key in "2222":
+        shown.press(key)
+    expect(shown.page.locator("#finished")).to_be_visible()
+    assert [vote.decision.choice for vote in votes(site.store) if vote.decision] == ["right"] * 4
+
+
+def test_two_annotators_at_once_never_vote_on_one_pair_beyond_its_places(
+    make_site: MakeSite, window: OpenWindow
+) -> None:
+    site = make_site(6)
+    windows = [window(site, "ann"), window(site, "ben")]
+    for _ in range(3):
+        for shown in windows:
+            shown.press("1")
+            shown.saved("Response 1 is better")
+    for shown in windows:
+        expect(shown.page.locator("#count")).to_have_text(re.compile("^[56] of 6 votes$"))
+    found = votes(site.store)
+    assert sorted(vote.item for vote in found) == [1, 2, 3, 4, 5, 6]
+    assert sorted(vote.annotator for vote in found) == [1, 1, 1, 2, 2, 2]
+
+
+def test_keys_are_those_on_the_caps_whatever_the_layout(
+    make_site: MakeSite, window: OpenWindow
+) -> None:
+    shown = window(make_site(1))
+    actions = shown.page.evaluate(
+        """async () => {
+          const { actionOf } = await import("/static/keys.js");
+          const of = (key, code, more = {}) =>
+            actionOf(new KeyboardEvent("keydown", { key, code, ...more }));
+          return [of("b", "KeyN"), of("и", "KeyB"), of("&", "Digit1"), of("x", "KeyB"),
+                  of("1", "Digit1", {ctrlKey: true}), of("F1", "F1"), of("?", "Slash")];
+        }"""
+    )
+    assert actions == ["both_bad", "both_bad", "left", None, None, None, "help"]
+
+
+def test_typing_a_note_votes_on_nothing_and_the_note_is_kept(
+    make_site: MakeSite, window: OpenWindow
+) -> None:
+    site = make_site(2)
+    shown = window(site)
+    shown.press("n")
+    shown.page.keyboard.type("1 2 0 b: both say too much?")
+    shown.page.get_by_label("Cut off or broken").check()
+    shown.page.get_by_role("button", name="Save").click()
+    expect(shown.page.locator("#last")).to_have_text("Remark saved")
+    shown.page.reload()
+    expect(shown.page.locator("#note-button")).to_have_attribute("aria-pressed", "true")
+    [first, _] = site.store.questions(1, count=2)
+    assert (first.note, first.flag) == ("1 2 0 b: both say too much?", "broken")
+    assert votes(site.store) == []
+
+
+def test_the_next_pair_is_on_screen_within_a_tenth_of_a_second(
+    make_site: MakeSite, window: OpenWindow
+) -> None:
+    shown = window(make_site(12))
+    waits = []
+    for _ in range(8):
+        shown.page.wait_for_timeout(170)
+        waits.append(
+            shown.page.evaluate(
+                """() => new Promise((resolve) => {
+                  const prompt = document.getElementById("prompt");
+                  const before = prompt.textContent;
+                  const start = performance.now();
+                  const look = () => prompt.textContent !== before
+                    ? resolve(performance.now() - start) : requestAnimationFrame(look);
+                  const press = new KeyboardEvent("keydown", { key: "1", code: "Digit1" });
+                  document.dispatchEvent(press);
+                  requestAnimationFrame(look);
+                })"""
+            )
+        )
+    assert sorted(waits)[4] <= 100, waits
+
+
+def test_a_second_press_before_the_next_pair_was_seen_does_not_vote(
+    make_site: MakeSite, window: OpenWindow
+) -> None:
+    site = make_site(3)
+    shown = window(site)
+    shown.press("1")
+    shown.page.keyboard.press("1")
+    shown.saved("Response 1 is better")
+    assert len(votes(site.store)) == 1
+
+
+def test_a_vote_that_cannot_be_written_is_told_kept_and_sent_again(
+    make_site: MakeSite, window: OpenWindow
+) -> None:
+    site = make_site(3)
+    shown = window(site)
+    connection: sqlite3.Connection = site.store._log._connection
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages}")  # to SQLite this is a full disk
+    fill_up(site.store)
+    shown.press("1")
+    alert = shown.page.get_by_role("alert")
+    expect(alert).to_contain_text("Not saved yet")
+    expect(alert).to_contain_text("disk may be full")
+    assert votes(site.store) == []
+    shown.page.reload()  # the decision waits in the browser
+    expect(alert).to_contain_text("Not saved yet")
+    connection.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    shown.page.get_by_role("button", name="Try now").click()
+    expect(alert).to_be_hidden()
+    assert [vote.decision.choice for vote in votes(site.store) if vote.decision] == ["left"]
+    assert shown.dialogs == ["beforeunload"]  # leaving the page with an unsaved vote asks first
