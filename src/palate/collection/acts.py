@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
-import palate
 from palate.collection.answers import Receipt, receipt_from
-from palate.collection.events import CHOICES, Choice, Event, Kind, Side
+from palate.collection.events import CHOICES, Event, Kind, Side
 from palate.collection.log import Log
 from palate.collection.state import Showing, State
 from palate.errors import UsageError
 
+APP_VERSION = version("palate")
 # A note, a reason: words beside a vote, not a document.
 MAX_WORDS = 10_000
 
@@ -98,7 +99,7 @@ def acting(
     annotator: int,
     request: str,
     question: int = 0,
-    choice: Choice | None = None,
+    choice: str | None = None,
 ) -> Iterator[Act]:
     """A transaction around one act.
 
@@ -106,9 +107,10 @@ def acting(
         UsageError: nobody has this id, the choice is none, or the request was another act.
         StoreError: it cannot be written; nothing was.
     """
-    if choice is not None and choice not in CHOICES:
+    pressed = next((known for known in CHOICES if known == choice), None)
+    if pressed != choice:
         raise UsageError(f"choice is {choice!r}; it must be one of {', '.join(CHOICES)}")
-    asked = Event(kind, annotator=annotator, question=question, choice=choice, request=request)
+    asked = Event(kind, annotator=annotator, question=question, choice=pressed, request=request)
     with log.writing() as state:
         require_annotator(state, annotator)
         done = log.event_of_request(annotator, request) if request else None
@@ -121,7 +123,7 @@ def acting(
 
 def append(log: Log, event: Event) -> Event:
     """Add a line of this version of Palate, inside a transaction."""
-    return log.append(event, app_version=palate.__version__)
+    return log.append(event, app_version=APP_VERSION)
 
 
 def require_annotator(state: State, annotator: int) -> None:

@@ -4,9 +4,8 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from palate.collection.events import VERDICTS, Verdict
+from palate.collection.events import Verdict
 from palate.data.records import Preference, Text, Turn, prompt_key
-from palate.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +36,6 @@ class Item:
 
     def __post_init__(self) -> None:
         Preference(self.prompt, self.first, self.second, margin=self.margin, origin=self.source)
-        if self.gold is not None and self.gold not in VERDICTS:
-            raise DataError(f"gold is {self.gold!r}; it must be one of {', '.join(VERDICTS)}")
 
     @property
     def key(self) -> str:

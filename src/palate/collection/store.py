@@ -23,17 +23,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from palate.collection.acts import acting, append, require_annotator, require_words
 from palate.collection.answers import Contest, Progress, Question, Receipt, question_from
 from palate.collection.contests import contest, contested_items, side_for
-from palate.collection.events import Choice, Event, Kind
+from palate.collection.events import Event, Kind
+from palate.collection.export import Export, Rule, Weights, export_rows
 from palate.collection.items import Item
 from palate.collection.log import Log
 from palate.collection.questions import Deck, Draw
 from palate.collection.settings import CollectionSettings
 from palate.collection.state import Annotator, Role, Showing, State
 from palate.errors import UsageError
+
+if TYPE_CHECKING:
+    from palate.collection.quality import QualityReport
 
 
 def open_store(
@@ -68,6 +73,7 @@ class Store:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._deck: Deck | None = None
+        self._quality: tuple[int, QualityReport] | None = None
 
     def __enter__(self) -> "Store":
         return self
@@ -215,7 +221,7 @@ class Store:
         self,
         annotator: int,
         question: int,
-        choice: Choice,
+        choice: str,
         *,
         request: str = "",
         latency_ms: int | None = None,
@@ -341,7 +347,7 @@ class Store:
             return [contest(state, deck, admin, *pair) for pair in self._log.items(found)]
 
     def adjudicate(
-        self, admin: int, item: int, choice: Choice | None, *, note: str = "", request: str = ""
+        self, admin: int, item: int, choice: str | None, *, note: str = "", request: str = ""
     ) -> Receipt:
         """Decide a pair over the votes; None takes an earlier word back.
 
@@ -385,6 +391,31 @@ class Store:
             require_annotator(state, annotator)
             content = {"annotator": annotator}
             append(self._log, Event("include", annotator=admin, content=content))
+
+    # What has come of it.
+
+    def quality(self) -> "QualityReport":
+        """How good the votes are; computed anew when the log has grown."""
+        from palate.collection.quality import quality_report  # scipy, which a vote never needs
+
+        with self._log.reading() as state:
+            seq = state.last.seq if state.last else 0
+            if self._quality is None or self._quality[0] != seq:
+                self._quality = seq, quality_report(state, self._cards(state).cards)
+            return self._quality[1]
+
+    def export(
+        self,
+        *,
+        rule: Rule = "majority",
+        weights: Weights = "agreement",
+        min_votes: int | None = None,
+    ) -> Export:
+        """The pairs that a rule decides, as rows for `palate dpo`; see export.py."""
+        with self._log.reading() as state:
+            return export_rows(
+                state, self._log.items(), rule=rule, weights=weights, min_votes=min_votes
+            )
 
     # Inside.
 

@@ -7,6 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from palate.measures.agreement import cohen_kappa as cohen_kappa
+    from palate.measures.agreement import count_values as count_values
+    from palate.measures.agreement import fleiss_kappa as fleiss_kappa
+    from palate.measures.agreement import krippendorff_alpha as krippendorff_alpha
+    from palate.measures.annotators import AnnotatorQuality as AnnotatorQuality
+    from palate.measures.annotators import CastVote as CastVote
+    from palate.measures.annotators import judge_annotators as judge_annotators
     from palate.measures.baselines import bag_of_words as bag_of_words
     from palate.measures.baselines import longer_wins as longer_wins
     from palate.measures.calibration import Calibration as Calibration
@@ -47,6 +54,17 @@ if TYPE_CHECKING:
     from palate.measures.winrate import win_rate_from_verdicts as win_rate_from_verdicts
 
 _MODULES = {
+    "agreement": (
+        "cohen_kappa",
+        "count_values",
+        "fleiss_kappa",
+        "krippendorff_alpha",
+    ),
+    "annotators": (
+        "AnnotatorQuality",
+        "CastVote",
+        "judge_annotators",
+    ),
     "baselines": (
         "bag_of_words",
         "longer_wins",
