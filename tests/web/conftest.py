@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from starlette.types import ASGIApp
 from tests.collection.pairs import some_items
 
 from palate.collection import Annotator, CollectionSettings, Item, Store, open_store
@@ -93,7 +95,18 @@ class Site:
     desk: Desk
     port: int
     path: Path
-    _clients: dict[str, Client] = field(default_factory=dict)
+    _app: ASGIApp
+    _serving: ExitStack = field(default_factory=ExitStack)
+
+    def start(self, listener: socket.socket | None = None) -> None:
+        """Serve, on the same port as before."""
+        listener = listener or listen("127.0.0.1", self.port)
+        self._serving.enter_context(listener)
+        self._serving.enter_context(running(self._app, listener))
+
+    def stop(self) -> None:
+        """Answer nobody any more."""
+        self._serving.close()
 
     @property
     def address(self) -> str:
@@ -136,11 +149,13 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             store.add_items(some_items(items) if isinstance(items, int) else items)
             if guidelines:
                 store.set_guidelines(guidelines)
-            listener = stack.enter_context(listen("127.0.0.1", 0))
+            listener = listen("127.0.0.1", 0)
             port = listener.getsockname()[1]
             desk, origins = open_desk(store, votes=path, address=Address(), port=port)
-            stack.enter_context(running(Gate(label_app(desk), origins=origins), listener))
-            return Site(store, desk, port, path)
+            site = Site(store, desk, port, path, Gate(label_app(desk), origins=origins))
+            site.start(listener)
+            stack.callback(site.stop)
+            return site
 
         yield make
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 from tests.web.conftest import MakeSite, OpenWindow
 
-from palate.collection import Store
+from palate.collection import Item, Store
 from palate.collection.state import Showing
 from palate.errors import StoreError
 
@@ -190,3 +190,89 @@ def test_a_vote_that_cannot_be_written_is_told_kept_and_sent_again(
     expect(alert).to_be_hidden()
     assert [vote.decision.choice for vote in votes(site.store) if vote.decision] == ["left"]
     assert shown.dialogs == ["beforeunload"]  # leaving the page with an unsaved vote asks first
+
+
+def test_a_server_that_goes_and_comes_back_loses_nothing(
+    make_site: MakeSite, window: OpenWindow
+) -> None:
+    site = make_site(4)
+    shown = window(site)
+    site.stop()
+    shown.press("2")
+    expect(shown.page.get_by_role("alert")).to_contain_text("does not answer")
+    shown.press("1")  # the pair that was at hand; then there is none, and the page says why
+    expect(shown.page.locator("#waiting")).to_be_visible()
+    site.start()
+    shown.page.get_by_role("button", name="Try now").click()
+    expect(shown.page.locator("#count")).to_have_text("2 of 4 votes")
+    expect(shown.page.get_by_role("alert")).to_be_hidden()
+    assert [vote.decision.choice for vote in votes(site.store) if vote.decision] == [
+        "right",
+        "left",
+    ]
+
+
+def test_a_decision_that_is_sent_twice_counts_once(make_site: MakeSite) -> None:
+    site = make_site(2)
+    client = site.client()
+    [first, _] = client.post("/api/questions", {"have": []}).json["questions"]
+    vote = {"question": first["id"], "choice": "tie", "latency_ms": 5, "request": "a", "have": []}
+    assert [client.post("/api/decisions", vote).status for _ in range(3)] == [200] * 3
+    assert len(votes(site.store)) == 1
+    other = client.post("/api/decisions", {**vote, "choice": "left"})
+    assert (other.status, len(votes(site.store))) == (409, 1)
+
+
+def test_a_response_that_says_who_made_it_is_marked_and_its_vote_flagged(
+    make_site: MakeSite, window: OpenWindow
+) -> None:
+    item = Item("Who?", "As an AI made by Initech, I cannot say.", "A friend of the house.")
+    site = make_site([item])
+    shown = window(site)
+    badge = shown.page.locator(".badge:visible")
+    expect(badge).to_have_text("says who made it: judge the answer alone")
+    expect(badge).to_have_attribute("title", "As an AI made by Initech")
+    shown.press("1")
+    shown.saved("Response 1 is better")
+    [contest] = site.store.contests(1)
+    assert [ballot.flag for ballot in contest.ballots] == ["identity"]
+
+
+def test_nothing_before_the_vote_says_where_a_response_came_from(make_site: MakeSite) -> None:
+    secret = "zebra-7b-instruct"
+    item = Item(
+        "Who?", "One.", "Two.", source=secret, name=f"{secret}-1", tags=(secret,), margin=3.25
+    )
+    site = make_site([item])
+    client = site.client()
+    answers = [client.ask("GET", path) for path in ("/", "/static/label.js", "/health", "/nothing")]
+    answers.append(client.post("/api/questions", {"have": []}))
+    assert answers[-1].json["questions"]
+    for answer in answers:
+        said = f"{answer.headers} {answer.body.decode()}"
+        assert secret not in said
+        assert "3.25" not in said
+
+
+def test_a_repeat_and_a_gold_pair_look_like_any_other(make_site: MakeSite) -> None:
+    items = [Item("Plain?", "One.", "Two."), Item("Known?", "Good.", "Bad.", gold="first")]
+    site = make_site(items, gold_share=0.5)
+    client = site.client()
+    found = client.post("/api/questions", {"have": []}).json["questions"]
+    assert len({frozenset(question) for question in found}) == 1
+    assert not {"gold", "purpose", "item", "source"} & {key for one in found for key in one}
+
+
+def test_guidelines_come_up_once_and_again_when_they_change(
+    make_site: MakeSite, window: OpenWindow
+) -> None:
+    site = make_site(2, guidelines="Prefer **short** answers.")
+    shown = window(site)
+    dialog = shown.page.locator("#guidelines")
+    expect(dialog).to_contain_text("Prefer short answers.")
+    shown.page.get_by_role("button", name="Close").click()
+    shown.page.reload()
+    expect(dialog).to_be_hidden()
+    site.store.set_guidelines("Prefer long answers.")
+    shown.page.reload()
+    expect(dialog).to_contain_text("Prefer long answers.")

@@ -35,7 +35,7 @@ def decide(visit: Visit, sent: Decision) -> dict[str, Any]:
         receipt = store.vote(
             annotator,
             sent.question,
-            sent.choice,  # type: ignore[arg-type]  # the payload knows the choices
+            sent.choice,
             request=sent.request,
             latency_ms=sent.latency_ms,
         )

@@ -18,9 +18,18 @@ from starlette.routing import Route
 
 from palate.collection.state import Role
 from palate.errors import StoreError, UsageError
-from palate.web import api, pages
+from palate.web import admin, api, downloads, pages
 from palate.web.desk import Desk, Visit
-from palate.web.payload import Decision, Fetch, Remark, Undo, read_payload
+from palate.web.payload import (
+    Decision,
+    Fetch,
+    Invitation,
+    Remark,
+    Ruling,
+    Standing,
+    Undo,
+    read_payload,
+)
 
 MOST_BYTES = 1_000_000
 """Of a request's body."""
@@ -41,6 +50,12 @@ def label_app(desk: Desk) -> Starlette:
         Route("/api/decisions", _write(api.decide, Decision, "annotate"), methods=["POST"]),
         Route("/api/undo", _write(api.undo, Undo, "annotate"), methods=["POST"]),
         Route("/api/remarks", _write(api.remark, Remark, "annotate"), methods=["POST"]),
+        Route("/quality", _page(pages.quality, "admin")),
+        Route("/disagreements", _page(pages.disagreements, "admin")),
+        Route("/export/{name}", _download),
+        Route("/api/rulings", _write(admin.rule, Ruling, "admin"), methods=["POST"]),
+        Route("/api/standings", _write(admin.set_standing, Standing, "admin"), methods=["POST"]),
+        Route("/api/invitations", _write(admin.invite, Invitation, "admin"), methods=["POST"]),
         Route("/static/{name}", _static()),
         Route("/health", _health),
     ]
@@ -87,6 +102,11 @@ def _write(
         return JSONResponse(await run_in_threadpool(act, visit, sent))
 
     return answer
+
+
+async def _download(request: Request) -> Response:
+    visit = await run_in_threadpool(_visit, request, "admin")
+    return await run_in_threadpool(downloads.export, visit, request.path_params["name"])
 
 
 def _visit(request: Request, role: Role) -> Visit:

@@ -10,6 +10,9 @@ import { scrollInStep } from "./scroll.js";
 // Keys that bounce, or a second press meant for the pair before, must not vote on an unread pair.
 const BREATH_MS = 150;
 const RETRY_MS = 2_000;
+// How often a page without a pair asks for one, and how often one with a pair keeps its place.
+const ASK_MS = 8_000;
+const KEEP_MS = 120_000;
 const SAID = {
   left: "Response 1 is better", right: "Response 2 is better", tie: "Tie", both_bad: "Both bad",
   skip: "Skipped",
@@ -264,7 +267,20 @@ addEventListener("beforeunload", (event) => {
   if (outbox.size) event.preventDefault();
 });
 
+// Guidelines come up by themselves the first time, and again when they have changed.
+function showNewGuidelines() {
+  const { guidelines, guidelinesSeen } = document.body.dataset;
+  if (guidelines === "" || localStorage.getItem(guidelinesSeen) === guidelines) return;
+  byId("guidelines").showModal();
+  byId("guidelines").addEventListener("close", () => {
+    localStorage.setItem(guidelinesSeen, guidelines);
+  }, { once: true });
+}
+
+setInterval(() => current || outbox.size || document.hidden || load(), ASK_MS);
+setInterval(() => document.hidden || load(), KEEP_MS);
 scrollInStep(texts.left, texts.right);
+showNewGuidelines();
 enable();
 outbox.send();
 load();

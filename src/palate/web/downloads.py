@@ -1,0 +1,43 @@
+"""The votes as a file: what a rule decides, for `palate dpo` or for a spreadsheet."""
+
+import csv
+import io
+import json
+from typing import get_args
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from palate.collection.export import Rule, flat_row
+from palate.web.desk import Visit
+
+_COLUMNS = (
+    "prompt", "chosen", "rejected", "id", "annotator", "source", "created_at", "weight", "tags",
+)  # fmt: skip
+
+
+def export(visit: Visit, name: str) -> Response:
+    """The file "RULE.jsonl" or "RULE.csv".
+
+    Raises:
+        HTTPException: 404, there is no such rule or kind.
+    """
+    wanted, _, kind = name.partition(".")
+    rules: dict[str, Rule] = {rule: rule for rule in get_args(Rule)}
+    if wanted not in rules or kind not in ("jsonl", "csv"):
+        raise HTTPException(404, "there is no such export")
+    rows = visit.desk.store.export(rule=rules[wanted]).rows
+    if kind == "jsonl":
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        media_type = "application/jsonl"
+    else:
+        file = io.StringIO()
+        writer = csv.DictWriter(file, _COLUMNS)
+        writer.writeheader()
+        writer.writerows(flat_row(row) for row in rows)
+        text, media_type = file.getvalue(), "text/csv"
+    return Response(
+        text.encode("utf-8"),
+        media_type=media_type,
+        headers={"Content-Disposition": f'attachment; filename="pairs-{name}"'},
+    )
