@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate demo-seeds over-optimization clean
+.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate demo-seeds over-optimization label-pictures label-pages clean
 
 setup: $(STAMP)
 
@@ -49,6 +49,12 @@ demo-seeds: setup
 
 over-optimization: setup
 	$(BIN)/python benchmarks/over_optimization.py --output-dir benchmarks/runs/over-optimization
+
+label-pictures: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/web/test_pictures.py -m slow
+
+label-pages: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/web -m slow --deselect tests/web/test_pictures.py
 
 bench: setup
 	$(BIN)/python benchmarks/witness_trl.py

@@ -230,7 +230,7 @@ def test_a_response_that_says_who_made_it_is_marked_and_its_vote_flagged(
     site = make_site([item])
     shown = window(site)
     badge = shown.page.locator(".badge:visible")
-    expect(badge).to_have_text("says who made it: judge the answer alone")
+    expect(badge).to_have_text("says what it is: judge the answer alone")
     expect(badge).to_have_attribute("title", "As an AI made by Initech")
     shown.press("1")
     shown.saved("Response 1 is better")

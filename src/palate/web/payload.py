@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from palate.collection.events import CHOICES
 
 FLAGS = {
-    "identity": "Says who made it",
+    "identity": "Says what it is or who made it",
     "unsafe": "Unsafe or offensive",
     "broken": "Cut off or broken",
     "personal": "Personal data",
