@@ -21,6 +21,8 @@ LIGHT = [
     "palate.data.check",
     "palate.collection",
     "palate.collection.store",
+    "palate.collection.reading",
+    "palate.collection.export",
     "palate.objectives",
     "palate.measures",
     "palate.models",

@@ -13,6 +13,7 @@ from palate.training.journal import METRICS
 
 COMMANDS = (
     "demo", "check", "sft", "reward", "check-reward", "dpo", "ppo", "compare", "sample", "score",
+    "label-export", "label-quality", "label-exclude",
     "env",
 )  # fmt: skip
 

@@ -131,7 +131,7 @@ def test_the_same_log_gives_the_same_rows(make_store: MakeStore) -> None:
     assert store.export() == store.export()
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
 def test_a_spreadsheet_runs_nothing(start: str) -> None:
     row = flat_row({"prompt": f"{start}1+1", "tags": ["=x"], "weight": 0.5})
     assert row == {"prompt": f"'{start}1+1", "tags": '["=x"]', "weight": "0.5"}

@@ -23,6 +23,9 @@ from palate.cli import (
     env,
     export,
     label,
+    label_exclude,
+    label_export,
+    label_quality,
     ppo,
     reward,
     sample,
@@ -62,6 +65,9 @@ app.command("sample", help=sample.HELP)(sample.sample)
 app.command("score", help=score.HELP)(score.score)
 app.command("label", help=label.HELP)(label.label)
 app.command("export", help=export.HELP)(export.export)
+app.command("label-export", help=label_export.HELP)(label_export.label_export)
+app.command("label-quality", help=label_quality.HELP)(label_quality.label_quality)
+app.command("label-exclude", help=label_exclude.HELP)(label_exclude.label_exclude)
 app.command("env", help=env.HELP)(env.env)
 
 

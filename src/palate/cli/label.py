@@ -1,11 +1,12 @@
 """`palate label`: people compare two responses in their browsers."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from palate.cli.output import print_json, say
+from palate.collection.settings import Strategy
 
 HELP = """Compare two responses in a browser: one command, no account, no network.
 
@@ -17,41 +18,34 @@ def label(
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="pairs, or prompts with two or more responses")
     ],
-    votes: Annotated[
-        str | None, typer.Option(help="file of the votes, by default DATA with .votes.sqlite")
-    ] = None,
-    annotator: Annotated[
-        list[str] | None, typer.Option(help="somebody else who votes; once for each")
-    ] = None,
-    admin: Annotated[
-        str | None, typer.Option(help="your name in the votes, by default your login name")
-    ] = None,
-    guidelines: Annotated[
-        str | None, typer.Option(help="Markdown file that tells voters how to vote")
-    ] = None,
+    votes: Annotated[str | None, typer.Option(help="database; else DATA.votes.sqlite")] = None,
+    annotator: Annotated[list[str] | None, typer.Option(help="somebody else who votes")] = None,
+    admin: Annotated[str | None, typer.Option(help="your name; else your login name")] = None,
+    guidelines: Annotated[str | None, typer.Option(help="how to vote, a Markdown file")] = None,
     votes_per_item: Annotated[
-        int | None, typer.Option(help="people who are to vote on each pair [default: 1]")
+        int | None, typer.Option(help="people who vote on each pair; 1 unless it was set before")
     ] = None,
     strategy: Annotated[
-        Literal["random", "coverage", "disagreement", "uncertainty"] | None,
-        typer.Option(help="which pair comes next [default: random]"),
+        Strategy | None, typer.Option(help="which pair is next; random unless it was set before")
+    ] = None,
+    scores: Annotated[
+        str | None, typer.Option(help="of `palate score --output`, for --strategy uncertainty")
     ] = None,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port to listen on; 0 takes a free one")] = 8321,
-    share_as: Annotated[
-        str, typer.Option(help="how other machines call the page, as https://NAME; with --host")
-    ] = "",
+    share_as: Annotated[str, typer.Option(help="how others call --host, as https://NAME")] = "",
     browser: Annotated[bool, typer.Option(help="open the page on this machine")] = True,
     skip_bad: Annotated[bool, typer.Option(help="leave rows out that cannot be used")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print links as one JSON object")] = False,
 ) -> None:
+    from palate.collection.reading import read_items
     from palate.web import start
     from palate.web.address import Address
     from palate.web.guidelines import read_guidelines
 
     given = {"votes_per_item": votes_per_item, "strategy": strategy}
     start.label(
-        start.read_pairs(data, skip_bad=skip_bad),
+        read_items(data, scores=scores, skip_bad=skip_bad),
         votes=Path(votes) if votes else start.votes_beside(data),
         address=Address(host, port, share_as),
         admin=admin,

@@ -45,10 +45,19 @@ def write_rows(rows: Iterable[Mapping[str, Any]], output: str | None) -> None:
         for line in lines:
             print(plain(line) if sys.stdout.isatty() else line)
         return
+    write_text("".join(f"{line}\n" for line in lines), output)
+
+
+def write_text(text: str, output: str) -> None:
+    """A file that is whole or absent.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     target = Path(output)
     draft = target.with_name(f"{target.name}.part")
     try:
-        draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        draft.write_text(text, encoding="utf-8")
         draft.replace(target)
     except OSError as error:
         raise UsageError(_cannot_write(output, error)) from None

@@ -9,22 +9,27 @@ A ruling stands above the votes under every rule. What a rule does not decide is
 counted by reason. Gold pairs and tests are not exported.
 """
 
-import json
+import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import StringIO
 from typing import Any, Literal, get_args
 
 from palate.collection.events import Verdict
 from palate.collection.items import Item
 from palate.collection.state import State
+from palate.data.delimited import write_cell
 from palate.data.records import Preference
 from palate.data.rows import to_row
 from palate.errors import UsageError
 
 Rule = Literal["majority", "unanimous", "adjudicated"]
 RULES: tuple[Rule, ...] = get_args(Rule)
+COLUMNS = (
+    "prompt", "chosen", "rejected", "id", "annotator", "source", "created_at", "weight", "tags",
+)  # fmt: skip
 Weights = Literal["agreement", "equal"]
 
 
@@ -140,11 +145,17 @@ def export_rows(
 
 
 def flat_row(row: Mapping[str, Any]) -> dict[str, str]:
-    """An exported row for CSV: lists as JSON text, and nothing that a spreadsheet would run.
+    """An exported row for CSV: lists as JSON text, and nothing that a spreadsheet would run."""
+    return {name: write_cell(value) for name, value in row.items()}
 
-    A cell that begins with =, +, -, @, a tab or a line break gets an apostrophe before it.
-    """
-    return {name: _cell(value) for name, value in row.items()}
+
+def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Exported rows as a table with a header."""
+    text = StringIO()
+    table = csv.DictWriter(text, COLUMNS)
+    table.writeheader()
+    table.writerows(flat_row(row) for row in rows)
+    return text.getvalue()
 
 
 def _row(item: Item, decision: Decision, weights: Weights) -> dict[str, Any]:
@@ -162,8 +173,3 @@ def _row(item: Item, decision: Decision, weights: Weights) -> dict[str, Any]:
         "weight": decision.support if weights == "agreement" else 1.0,
         "tags": list(item.tags),
     }
-
-
-def _cell(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text

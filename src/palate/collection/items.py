@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from palate.collection.events import Verdict
@@ -42,6 +43,14 @@ class Item:
         """Its name by content, the same for the two orders: a pair is voted on once, not twice."""
         pair = json.dumps([prompt_key(self.prompt), *sorted([self.first, self.second])])
         return hashlib.sha256(pair.encode("ascii")).hexdigest()
+
+
+def digest_of(keys: Iterable[str]) -> str:
+    """The SHA-256, in hexadecimal, of pairs by their keys, in their order."""
+    digest = hashlib.sha256()
+    for key in keys:
+        digest.update(key.encode("ascii"))
+    return digest.hexdigest()
 
 
 def prompt_to_json(prompt: Text) -> str:

@@ -10,12 +10,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from palate.collection import schema
 from palate.collection.events import START, Event, Side, check_chain, hash_of
-from palate.collection.items import Item, prompt_from_json, prompt_to_json
+from palate.collection.items import Item, digest_of, prompt_from_json, prompt_to_json
 from palate.collection.lock import take_lock
 from palate.collection.questions import Card
 from palate.collection.state import State
@@ -160,6 +161,24 @@ class Log:
             Card(item, key, gold, margin, longer=_longer(excess))
             for item, key, gold, margin, excess in rows
         ]
+
+    def check_items(self) -> None:
+        """Find out whether the texts are those that were imported.
+
+        Raises:
+            StoreError: they are not.
+        """
+        with self.reading():
+            items = self.items()
+            rows = self._connection.execute(f"{_SELECT} WHERE kind = 'import' ORDER BY seq")
+            for event in map(_event, rows):
+                first, last = event.content["first"], event.content["last"]
+                known = (item.key for _, item in islice(items, last - first + 1))
+                if digest_of(known) != event.content["digest"]:
+                    raise StoreError(
+                        f"{self.path}: pairs {first} to {last} are not what was imported: somebody "
+                        "changed the database by hand, or the disk did; go back to a backup"
+                    )
 
     def _catch_up(self) -> None:
         last = self._state.last

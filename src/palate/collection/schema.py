@@ -31,6 +31,16 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE UNIQUE INDEX requests ON events (annotator, request) WHERE request <> '';
     """,
+    """
+    CREATE TRIGGER events_stay BEFORE UPDATE ON events
+        BEGIN SELECT RAISE(ABORT, 'lines of the log are never changed'); END;
+    CREATE TRIGGER events_remain BEFORE DELETE ON events
+        BEGIN SELECT RAISE(ABORT, 'lines of the log are never removed'); END;
+    CREATE TRIGGER items_stay BEFORE UPDATE ON items
+        BEGIN SELECT RAISE(ABORT, 'pairs are never changed'); END;
+    CREATE TRIGGER items_remain BEFORE DELETE ON items
+        BEGIN SELECT RAISE(ABORT, 'pairs are never removed'); END;
+    """,
 )
 VERSION = len(MIGRATIONS)
 

@@ -20,6 +20,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +31,7 @@ from palate.collection.answers import Contest, Progress, Question, Receipt, ques
 from palate.collection.contests import contest, contested_items, side_for
 from palate.collection.events import Event, Kind
 from palate.collection.export import Export, Rule, Weights, export_rows
-from palate.collection.items import Item
+from palate.collection.items import Item, digest_of
 from palate.collection.log import Log
 from palate.collection.questions import Deck, Draw
 from palate.collection.settings import CollectionSettings
@@ -61,9 +62,15 @@ def open_store(
         StoreError: another program collects into it, it is damaged or of another version, or it
             cannot be written.
     """
-    store = Store(Log(Path(path), read_only=read_only, clock=clock))
-    if not read_only:
-        store.settle(settings)
+    log = Log(Path(path), read_only=read_only, clock=clock)
+    store = Store(log)
+    try:
+        log.check_items()
+        if not read_only:
+            store.settle(settings)
+    except BaseException:
+        log.close()
+        raise
     return store
 
 
@@ -115,16 +122,19 @@ class Store:
             How many were added.
         """
         with self._log.writing() as state:
-            first = last = state.num_items
-            digest = hashlib.sha256()
+            before = state.num_items
+            keys: list[str] = []
             for item in items:
-                if self._log.add_item(last + 1, item):
-                    last += 1
-                    digest.update(item.key.encode("ascii"))
-            if last > first:
-                content = {"first": first + 1, "last": last, "digest": digest.hexdigest()}
+                if self._log.add_item(before + len(keys) + 1, item):
+                    keys.append(item.key)
+            if keys:
+                content = {
+                    "first": before + 1,
+                    "last": before + len(keys),
+                    "digest": digest_of(keys),
+                }
                 append(self._log, Event("import", content=content))
-            return last - first
+            return len(keys)
 
     def item(self, item: int) -> Item:
         """A pair with its origin: not for voters."""
@@ -393,6 +403,15 @@ class Store:
             append(self._log, Event("include", annotator=admin, content=content))
 
     # What has come of it.
+
+    def events(self) -> list[Event]:
+        """The log."""
+        with self._log.reading():
+            return list(self._log.events())
+
+    def reading(self) -> AbstractContextManager[State]:
+        """The state that follows from the log, for figures of one's own; not to be changed."""
+        return self._log.reading()
 
     def quality(self) -> "QualityReport":
         """How good the votes are; computed anew when the log has grown."""

@@ -1,19 +1,13 @@
 """The votes as a file: what a rule decides, for `palate dpo` or for a spreadsheet."""
 
-import csv
-import io
 import json
 from typing import get_args
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from palate.collection.export import Rule, flat_row
+from palate.collection.export import Rule, to_csv
 from palate.web.desk import Visit
-
-_COLUMNS = (
-    "prompt", "chosen", "rejected", "id", "annotator", "source", "created_at", "weight", "tags",
-)  # fmt: skip
 
 
 def export(visit: Visit, name: str) -> Response:
@@ -31,11 +25,7 @@ def export(visit: Visit, name: str) -> Response:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         media_type = "application/jsonl"
     else:
-        file = io.StringIO()
-        writer = csv.DictWriter(file, _COLUMNS)
-        writer.writeheader()
-        writer.writerows(flat_row(row) for row in rows)
-        text, media_type = file.getvalue(), "text/csv"
+        text, media_type = to_csv(rows), "text/csv"
     return Response(
         text.encode("utf-8"),
         media_type=media_type,

@@ -9,8 +9,6 @@ from threading import Timer
 from typing import Any
 
 from palate.collection import Annotator, Item, Store, open_store
-from palate.data.records import Preference
-from palate.data.sources import read_preferences
 from palate.web.address import Address
 from palate.web.app import label_app
 from palate.web.desk import Desk
@@ -88,25 +86,12 @@ def votes_beside(data: str) -> Path:
     return path.with_name(f"{Path(stem).stem or 'pairs'}.votes.sqlite")
 
 
-def read_pairs(data: str, *, skip_bad: bool) -> list[Item]:
-    """Pairs of a file, as something to vote on: which one was chosen is forgotten.
-
-    Raises:
-        DataError: the file is missing, or rows of it cannot be used.
-    """
-    return [_item(record) for record in read_preferences(data, skip_bad=skip_bad).records]
-
-
 def whoever_runs_this() -> str:
     """The login name; "admin" where there is none."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # no user of this number, as in some containers
         return "admin"
-
-
-def _item(record: Preference) -> Item:
-    return Item(record.prompt, record.chosen, record.rejected, source=record.origin)
 
 
 def _annotator(store: Store, name: str, *, is_admin: bool) -> Annotator:
