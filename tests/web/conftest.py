@@ -221,6 +221,9 @@ def window(chromium: Browser) -> Iterator[OpenWindow]:
     ) -> Window:
         context = chromium.new_context(**how)
         context.set_default_timeout(PATIENCE_MS)
+        context.set_default_navigation_timeout(
+            6 * PATIENCE_MS
+        )  # the first quality page loads scipy
         contexts.append(context)
         shown = Window(context.new_page())
         page = shown.page

@@ -70,15 +70,15 @@ def test_pictures_of_the_docs(make_site: MakeSite, window: OpenWindow) -> None:
         page = window(site, "ada", **how).page
         while "basil" not in page.inner_text("#prompt"):
             page.wait_for_timeout(170)
-            page.keyboard.press("2")
+            page.keyboard.press("s")
             page.wait_for_timeout(170)
         page.wait_for_timeout(300)
         expect(page.locator("#left-text")).to_contain_text("basil")
         page.screenshot(path=DOCS / f"{name}.png")
     vote(site, "ben", 28, care=0.95, seconds=8)
     vote(site, "dua", 28, care=0.9, seconds=11)
-    vote(site, "chi", 28, care=0.1, seconds=1)
-    vote(site, "ada", 6, care=0.9, seconds=11)
+    vote(site, "chi", 22, care=0.1, seconds=1)
+    vote(site, "ada", 10, care=0.9, seconds=11)
     page = window(site, "ada", path="/quality", **WIDE).page
     expect(page.locator("tbody tr")).to_have_count(4)
     page.screenshot(path=DOCS / "label-quality.png")
