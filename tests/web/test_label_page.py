@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import time
 
 import pytest
 from playwright.sync_api import expect
@@ -10,6 +11,7 @@ from tests.web.conftest import MakeSite, OpenWindow
 from palate.collection import Item, Store
 from palate.collection.state import Showing
 from palate.errors import StoreError
+from palate.web import api
 
 KEYS = {
     "1": "left", "ArrowLeft": "left", "2": "right", "ArrowRight": "right", "0": "tie", "t": "tie",
@@ -276,3 +278,46 @@ def test_guidelines_come_up_once_and_again_when_they_change(
     site.store.set_guidelines("Prefer long answers.")
     shown.page.reload()
     expect(dialog).to_contain_text("Prefer long answers.")
+
+
+def test_a_vote_waits_while_nobody_is_signed_in(make_site: MakeSite, window: OpenWindow) -> None:
+    site = make_site(3)
+    shown = window(site)
+    shown.page.context.clear_cookies()
+    shown.press("2")
+    expect(shown.page.get_by_role("alert")).to_contain_text("open the link")
+    assert votes(site.store) == []
+    shown.page.goto(site.desk.link(site.annotator()))
+    expect(shown.page.locator("#count")).to_have_text("1 of 3 votes")
+    assert [vote.decision.choice for vote in votes(site.store) if vote.decision] == ["right"]
+
+
+def test_a_vote_that_comes_when_others_have_the_place_is_kept_and_told(make_site: MakeSite) -> None:
+    site = make_site(1, lease_seconds=0.05)
+    slow, quick = site.client("ann"), site.client("ben")
+    vote = {"choice": "left", "latency_ms": 9, "have": []}
+    [mine] = slow.post("/api/questions", {"have": []}).json["questions"]
+    time.sleep(0.1)
+    [theirs] = quick.post("/api/questions", {"have": []}).json["questions"]
+    first = quick.post("/api/decisions", {**vote, "question": theirs["id"], "request": "a"})
+    late = slow.post("/api/decisions", {**vote, "question": mine["id"], "request": "b"})
+    assert (first.json["message"], late.json["message"]) == ("", api.LATE)
+    assert late.json["standing"]["done"] == 1
+    assert len(votes(site.store)) == 2
+
+
+def test_the_words_that_only_one_response_has_are_marked(
+    make_site: MakeSite, window: OpenWindow
+) -> None:
+    pair = ("The cat sat  on the mat.", "The cat lay on the\nred mat!")
+    shown = window(make_site([Item("Which?", *pair)]))
+    shown.press("d")
+    marked = {
+        side: shown.page.locator(f"#{side}-text mark").all_text_contents()
+        for side in ("left", "right")
+    }
+    assert sorted(map(tuple, marked.values())) == [("lay", "red", "!"), ("sat", ".")]
+    texts = {shown.page.text_content(f"#{side}-text") for side in ("left", "right")}
+    assert texts == set(pair)
+    shown.press("d")
+    expect(shown.page.locator("mark")).to_have_count(0)

@@ -17,6 +17,7 @@ def test_a_link_opens_once_and_leaves_no_trace_of_its_secret(make_site: MakeSite
     link = site.desk.link(site.annotator())
     secret = link.partition("?t=")[2]
     client = Client(site.port)
+    assert client.ask("HEAD", f"/?t={secret}").status == 401  # looks, and uses nothing up
     first = client.ask("GET", f"/?t={secret}")
     assert (first.status, first.headers["location"]) == (303, "/")
     cookie = first.headers["set-cookie"]

@@ -80,7 +80,7 @@ def _page(show: Callable[[Visit], str], role: Role) -> Handler:
     async def answer(request: Request) -> Response:
         desk: Desk = request.app.state.desk
         secret = request.query_params.get("t")
-        if secret is not None:
+        if secret is not None and request.method == "GET":
             return _signed_in(desk, request, secret)
         visit = await run_in_threadpool(_visit, request, role)
         return pages.html(await run_in_threadpool(show, visit))

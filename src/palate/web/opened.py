@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from palate.collection import Annotator
+from palate.experiments.table import plain
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,11 @@ class Opened:
     def describe(self) -> str:
         """What a person needs to go on."""
         pairs = "1 pair" if self.num_items == 1 else f"{self.num_items} pairs"
+        count = f"{pairs} to vote on, {self.num_added} of them new"
         width = max(len(_named(one)) for one in self.invited)
         return "\n".join(
             (
-                f"{pairs} to vote on, {self.num_added} of them new; votes go to {self.votes}",
+                f"{count}; votes go to {plain(self.votes)}",
                 "Links, each opens once; a browser that was here before needs none:",
                 *(f"  {_named(one):<{width}}  {one.link}" for one in self.invited),
                 "Ctrl-C ends.",

@@ -64,7 +64,9 @@ def label(
         on_open(Opened(votes, progress.num_items, num_added, invited))
         if open_browser:
             # The socket listens already, so a browser that is quicker than the server waits.
-            Timer(0.5, webbrowser.open, [invited[0].link]).start()
+            opening = Timer(0.5, webbrowser.open, [invited[0].link])
+            opening.daemon = True
+            opening.start()
         serve(Gate(label_app(desk), origins=origins), listener)
 
 

@@ -2,6 +2,8 @@
 
 const token = document.querySelector('meta[name="palate-token"]').content;
 const PATIENCE_MS = 15_000;
+// Not signed in (any more), a page older than its cookie, a slow or busy server: all these pass.
+const PASSING = [401, 403, 408, 421, 429];
 
 export class Trouble extends Error {
   // `lasting`: trying again cannot help.
@@ -27,6 +29,6 @@ export async function post(path, content) {
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;
   const message = answer.error ?? `The server answered ${response.status}.`;
-  const passes = response.status >= 500 || response.status === 429;
+  const passes = response.status >= 500 || PASSING.includes(response.status);
   throw new Trouble(message, { lasting: !passes, status: response.status });
 }

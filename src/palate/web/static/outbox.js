@@ -17,7 +17,7 @@ export class Outbox {
   constructor(name, on) {
     this.name = `palate-outbox-${name}`;
     this.on = on;
-    this.entries = JSON.parse(localStorage.getItem(this.name) ?? "[]");
+    this.entries = this.kept();
     this.isSending = false;
     this.wake = () => {};
   }
@@ -67,6 +67,14 @@ export class Outbox {
         resolve();
       };
     });
+  }
+
+  kept() {
+    try {
+      return JSON.parse(localStorage.getItem(this.name) ?? "[]");
+    } catch {
+      return [];
+    }
   }
 
   keep() {
