@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum round-trips reward-gate demo-seeds over-optimization label-pictures label-pages clean
+.PHONY: setup demo demo-fast test check format docs bench known-optimum round-trips reward-gate label-storm label-pictures label-pages demo-seeds over-optimization clean
 
 setup: $(STAMP)
 
@@ -46,6 +46,9 @@ round-trips: setup
 
 reward-gate: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/experiments/test_reward_pathology.py -m slow
+
+label-storm: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/collection -m slow
 
 demo-seeds: setup
 	$(BIN)/python benchmarks/demo_seeds.py

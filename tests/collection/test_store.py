@@ -310,6 +310,32 @@ def test_an_excluded_annotators_places_are_free_until_they_are_included(
     assert store.progress(ann).num_votes == 2
 
 
+def test_an_excluded_annotator_sees_no_difference(make_store: MakeStore) -> None:
+    store = make_store(4)
+    ann, boss = people(store, 2)
+    before = store.questions(ann, count=2)
+    store.exclude(boss, ann, "a try")
+    length = len(store.events())
+    assert store.questions(ann, count=2) == before
+    assert len(store.events()) == length
+    for question in before:
+        assert not store.vote(ann, question.id, "tie").is_late
+    assert store.progress(ann).num_mine == 2
+    assert len(store.questions(boss, count=4)) == 4
+
+
+def test_request_names_are_short_and_plain(make_store: MakeStore) -> None:
+    store = make_store(2)
+    [ann] = people(store, 1)
+    question = next_of(store, ann).id
+    for name in ("x" * 201, "\ud800", "a\nb", "é"):
+        with pytest.raises(UsageError, match="ASCII"):
+            store.vote(ann, question, "left", request=name)
+    store.note(ann, question, "one \ud800", request="n")
+    with pytest.raises(UsageError, match="another act"):
+        store.note(ann, question, "two", request="n")
+
+
 def test_a_choice_is_one_of_four(make_store: MakeStore) -> None:
     store = make_store(1)
     [ann] = people(store, 1)

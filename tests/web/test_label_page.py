@@ -98,6 +98,7 @@ def test_two_annotators_at_once_never_vote_on_one_pair_beyond_its_places(
             shown.saved("Response 1 is better")
     for shown in windows:
         expect(shown.page.locator("#count")).to_have_text(re.compile("^[56] of 6 votes$"))
+        expect(shown.page.locator("#finished")).to_contain_text("3 pairs voted on by you")
     found = votes(site.store)
     assert sorted(vote.item for vote in found) == [1, 2, 3, 4, 5, 6]
     assert sorted(vote.annotator for vote in found) == [1, 1, 1, 2, 2, 2]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -15,6 +15,7 @@ from palate.errors import UsageError
 APP_VERSION = version("palate")
 # A note, a reason: words beside a vote, not a document.
 MAX_WORDS = 10_000
+MAX_REQUEST = 200
 
 
 @dataclass
@@ -57,32 +58,25 @@ class Act:
             raise UsageError("this question is answered already; undo the answer to change it")
         return showing
 
-    def write(
-        self,
-        *,
-        item: int,
-        shown_left: Side,
-        question: int = 0,
-        latency_ms: int | None = None,
-        guideline_version: int = 0,
-        content: Mapping[str, Any] | None = None,
+    def write_on(
+        self, showing: Showing, content: Mapping[str, Any], *, latency_ms: int | None = None
     ) -> None:
-        """Write the line."""
-        self.answer = append(
-            self._log,
-            Event(
-                self._asked.kind,
-                annotator=self._asked.annotator,
-                item=item,
-                question=question,
-                choice=self._asked.choice,
-                shown_left=shown_left,
-                latency_ms=latency_ms,
-                guideline_version=guideline_version,
-                request=self._asked.request,
-                content=content or {},
-            ),
+        """Write the line, about a question."""
+        about = replace(
+            self._asked,
+            item=showing.item,
+            question=showing.id,
+            shown_left=showing.shown_left,
+            latency_ms=latency_ms,
+            guideline_version=showing.guideline_version,
+            content=content,
         )
+        self.answer = append(self._log, about)
+
+    def write(self, shown_left: Side, content: Mapping[str, Any]) -> None:
+        """Write the line, about the pair that was asked for."""
+        about = replace(self._asked, shown_left=shown_left, content=content)
+        self.answer = append(self._log, about)
 
     @property
     def receipt(self) -> Receipt:
@@ -99,6 +93,7 @@ def acting(
     annotator: int,
     request: str,
     question: int = 0,
+    item: int = 0,
     choice: str | None = None,
 ) -> Iterator[Act]:
     """A transaction around one act.
@@ -110,15 +105,24 @@ def acting(
     pressed = next((known for known in CHOICES if known == choice), None)
     if pressed != choice:
         raise UsageError(f"choice is {choice!r}; it must be one of {', '.join(CHOICES)}")
-    asked = Event(kind, annotator=annotator, question=question, choice=pressed, request=request)
+    if len(request) > MAX_REQUEST or not (request.isascii() and request.isprintable()):
+        raise UsageError(f"request {request[:50]!r}: give at most {MAX_REQUEST} ASCII characters")
+    asked = Event(
+        kind, annotator=annotator, item=item, question=question, choice=pressed, request=request
+    )
     with log.writing() as state:
         require_annotator(state, annotator)
         done = log.event_of_request(annotator, request) if request else None
         if done is not None:
             is_same = (done.kind, done.choice) == (kind, choice)
-            if not is_same or question not in (0, done.question):
-                raise UsageError(f"request {request!r} was another act; give each its own name")
+            if not is_same or question not in (0, done.question) or item not in (0, done.item):
+                raise another_act(request)
         yield Act(state, log.now(), done, log, asked)
+
+
+def another_act(request: str) -> UsageError:
+    """The error of a request name that is used twice."""
+    return UsageError(f"request {request!r} was another act; give each its own name")
 
 
 def append(log: Log, event: Event) -> Event:

@@ -1,10 +1,11 @@
 """What the store answers: questions, receipts, progress and contested pairs, all of them blind."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from palate.collection.events import Choice, Event, Side
 from palate.collection.items import Item
-from palate.collection.state import Showing
+from palate.collection.state import Showing, State
 from palate.data.records import Text
 
 
@@ -117,6 +118,22 @@ def question_from(showing: Showing, item: Item) -> Question:
         guideline_version=showing.guideline_version,
         flag=showing.flag,
         note=showing.note,
+    )
+
+
+def progress_of(state: State, items: Sequence[int], annotator: int) -> Progress:
+    """How far these pairs are, and one annotator's part."""
+    wanted = state.settings.votes_per_item
+    counts = [state.num_votes(item) for item in items]
+    mine = [state.showings[number] for number in state.decided_by(annotator)]
+    num_mine = sum(showing.verdict is not None for showing in mine)
+    return Progress(
+        num_items=len(counts),
+        num_complete=sum(count >= wanted for count in counts),
+        num_votes=sum(counts),
+        num_wanted=wanted * len(counts),
+        num_mine=num_mine,
+        num_skipped=len(mine) - num_mine,
     )
 
 

@@ -12,7 +12,7 @@ Every draw is a hash of the salt, so the same log gives the same questions.
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from palate.collection.events import Side, Verdict
@@ -88,12 +88,11 @@ class Deck:
             for s in state.showings_of(annotator)
             if s.decision is not None or state.is_open(s, now)
         }
-        free = (
-            card
-            for card in self.plain
-            if card.item not in closed and state.has_place(card.item, now)
-        )
-        return _PICKS[self.settings.strategy](free, state)
+
+        def is_free(card: Card) -> bool:
+            return card.item not in closed and state.has_place(card.item, now)
+
+        return _PICKS[self.settings.strategy](self, state, is_free)
 
     def _repeat(self, state: State, annotator: int) -> Showing | None:
         repeated = {s.item for s in state.showings_of(annotator) if s.purpose == "repeat"}
@@ -121,23 +120,33 @@ def disagreement(verdicts: Sequence[Verdict]) -> float:
     return -sum(n / len(verdicts) * math.log(n / len(verdicts)) for n in counts)
 
 
-def _in_order(cards: Iterator[Card], state: State) -> Card | None:
-    return next(cards, None)
+IsFree = Callable[[Card], bool]
 
 
-def _fewest_votes(cards: Iterator[Card], state: State) -> Card | None:
-    return min(cards, key=lambda card: state.num_votes(card.item), default=None)
+def _in_order(deck: Deck, state: State, is_free: IsFree) -> Card | None:
+    return next(filter(is_free, deck.plain), None)
 
 
-def _most_disagreement(cards: Iterator[Card], state: State) -> Card | None:
-    def worth(card: Card) -> tuple[float, bool]:
+def _fewest_votes(deck: Deck, state: State, is_free: IsFree) -> Card | None:
+    best: Card | None = None
+    for card in filter(is_free, deck.plain):
+        if state.num_votes(card.item) == 0:
+            return card
+        if best is None or state.num_votes(card.item) < state.num_votes(best.item):
+            best = card
+    return best
+
+
+def _most_disagreement(deck: Deck, state: State, is_free: IsFree) -> Card | None:
+    def worth(card: Card) -> tuple[float, float]:
         votes = [s.verdict for s in state.votes_on(card.item) if s.verdict is not None]
-        return disagreement(votes), bool(votes)
+        return disagreement(votes), -chance(deck.settings.salt, "order", card.key)
 
-    return max(cards, key=worth, default=None)
+    begun = filter(is_free, (deck.cards[item] for item in state.items_with_votes()))
+    return max(begun, key=worth, default=None) or _in_order(deck, state, is_free)
 
 
-_PICKS: dict[Strategy, Callable[[Iterator[Card], State], Card | None]] = {
+_PICKS: dict[Strategy, Callable[[Deck, State, IsFree], Card | None]] = {
     "random": _in_order,
     "coverage": _fewest_votes,
     "disagreement": _most_disagreement,

@@ -196,11 +196,15 @@ class State:
         """How many votes count for a pair: the number of `votes_on`."""
         return self._num_votes[item]
 
+    def items_with_votes(self) -> list[int]:
+        """Ids of the pairs that have any vote that counts."""
+        return [item for item, number in self._num_votes.items() if number > 0]
+
     def holds_lease(self, showing: Showing, now: float) -> bool:
         """Whether an open question keeps a place of its pair."""
         is_open = showing.purpose == "label" and showing.decision is None
         is_kept = now < showing.since + self.settings.lease_seconds
-        return is_open and is_kept and showing.annotator not in self.excluded
+        return is_open and is_kept
 
     def is_open(self, showing: Showing, now: float) -> bool:
         """Whether a question stands before its annotator: undecided, and its lease not run out.
@@ -213,8 +217,12 @@ class State:
         return showing.purpose != "label" or not showing.since or self.holds_lease(showing, now)
 
     def leases_on(self, item: int, now: float) -> list[Showing]:
-        """Open questions that keep a place of a pair."""
-        return [s for s in self.showings_on(item) if self.holds_lease(s, now)]
+        """Open questions that keep a place of a pair from others."""
+        return [
+            s
+            for s in self.showings_on(item)
+            if self.holds_lease(s, now) and s.annotator not in self.excluded
+        ]
 
     def has_place(self, item: int, now: float) -> bool:
         """Whether a pair needs one more annotator than it has."""

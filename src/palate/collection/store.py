@@ -16,7 +16,6 @@ is free, else it is kept in the log as late and does not count. Tests of the ann
 gold) take no place.
 """
 
-import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -26,16 +25,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from palate.collection.acts import acting, append, require_annotator, require_words
-from palate.collection.answers import Contest, Progress, Question, Receipt, question_from
+from palate.collection.acts import acting, another_act, append, require_annotator, require_words
+from palate.collection.answers import (
+    Contest,
+    Progress,
+    Question,
+    Receipt,
+    progress_of,
+    question_from,
+)
 from palate.collection.contests import contest, contested_items, side_for
 from palate.collection.events import Event, Kind
 from palate.collection.export import Export, Rule, Weights, export_rows
 from palate.collection.items import Item, digest_of
 from palate.collection.log import Log
-from palate.collection.questions import Deck, Draw
+from palate.collection.people import enroll, who_shows
+from palate.collection.questions import Deck
+from palate.collection.serving import serve_questions
 from palate.collection.settings import CollectionSettings
-from palate.collection.state import Annotator, Role, Showing, State
+from palate.collection.state import Annotator, Role, State
 from palate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -165,20 +173,7 @@ class Store:
             The annotator, and the secret that `annotator_of` knows them by. It is said here once;
             the database keeps its hash.
         """
-        name = name.strip()
-        if not name or len(name) > 100 or not name.isprintable():
-            raise UsageError(
-                f"annotator {name!r}: a name has 1 to 100 printable characters and no line break"
-            )
-        secret = secrets.token_urlsafe(32)
-        with self._log.writing() as state:
-            known = next((one for one in state.annotators.values() if one.name == name), None)
-            one = Annotator(
-                known.id if known else len(state.annotators) + 1, name, role, _hashed(secret)
-            )
-            content = {"id": one.id, "name": name, "role": role, "token_hash": one.token_hash}
-            append(self._log, Event("annotator", content=content))
-        return one, secret
+        return enroll(self._log, name, role)
 
     def annotators(self) -> list[Annotator]:
         """Everybody who may vote."""
@@ -187,14 +182,8 @@ class Store:
 
     def annotator_of(self, secret: str) -> Annotator | None:
         """Who shows this secret; None for nobody."""
-        shown = _hashed(secret)
         with self._log.reading() as state:
-            found = [
-                one
-                for one in state.annotators.values()
-                if secrets.compare_digest(one.token_hash, shown)
-            ]
-        return found[0] if found else None
+            return who_shows(state, secret)
 
     # What an annotator does.
 
@@ -212,19 +201,10 @@ class Store:
         """
         with self._log.writing() as state:
             require_annotator(state, annotator)
-            now = self._log.now()
-            standing = [s for s in state.showings_of(annotator) if state.is_open(s, now)]
-            for showing in standing:
-                is_old = now - showing.since > state.settings.lease_seconds / 2
-                if is_old and state.holds_lease(showing, now):
-                    self._renew(showing)
-            while len(standing) < count:
-                draw = self._cards(state).draw(state, annotator, now)
-                if draw is None:
-                    break
-                standing.append(self._show(state, annotator, draw))
-            standing.sort(key=lambda s: s.id)
-            items = self._log.items([s.item for s in standing])
+            standing = serve_questions(
+                self._log, state, self._cards(state), annotator=annotator, count=count
+            )
+            items = self._log.items([showing.item for showing in standing])
             return [question_from(s, item) for s, (_, item) in zip(standing, items, strict=True)]
 
     def vote(
@@ -262,14 +242,8 @@ class Store:
                 has_place = act.state.holds_lease(showing, act.now) or act.state.has_place(
                     showing.item, act.now
                 )
-                act.write(
-                    item=showing.item,
-                    question=question,
-                    shown_left=showing.shown_left,
-                    latency_ms=_milliseconds(latency_ms),
-                    guideline_version=showing.guideline_version,
-                    content={"late": showing.purpose == "label" and not has_place},
-                )
+                is_late = showing.purpose == "label" and not has_place
+                act.write_on(showing, {"late": is_late}, latency_ms=_milliseconds(latency_ms))
         return act.receipt
 
     def skip(
@@ -287,14 +261,8 @@ class Store:
             self._log, "skip", annotator=annotator, request=request, question=question
         ) as act:
             if act.answer is None:
-                showing = act.open_question()
-                act.write(
-                    item=showing.item,
-                    question=question,
-                    shown_left=showing.shown_left,
-                    latency_ms=_milliseconds(latency_ms),
-                    guideline_version=showing.guideline_version,
-                    content={"reason": reason},
+                act.write_on(
+                    act.open_question(), {"reason": reason}, latency_ms=_milliseconds(latency_ms)
                 )
         return act.receipt
 
@@ -315,12 +283,7 @@ class Store:
                     raise UsageError("there is no vote or skip of yours left to take back")
                 showing = act.state.showings[decided[-1]]
                 has_place = showing.is_counted or act.state.has_place(showing.item, act.now)
-                act.write(
-                    item=showing.item,
-                    question=showing.id,
-                    shown_left=showing.shown_left,
-                    content={"keeps_place": has_place},
-                )
+                act.write_on(showing, {"keeps_place": has_place})
         return act.receipt
 
     def flag(self, annotator: int, question: int, reason: str, *, request: str = "") -> Receipt:
@@ -334,18 +297,7 @@ class Store:
     def progress(self, annotator: int) -> Progress:
         """How far the whole is, and this annotator's part."""
         with self._log.reading() as state:
-            wanted = state.settings.votes_per_item
-            counts = [state.num_votes(card.item) for card in self._cards(state).plain]
-            mine = [state.showings[number] for number in state.decided_by(annotator)]
-            num_mine = sum(showing.verdict is not None for showing in mine)
-            return Progress(
-                num_items=len(counts),
-                num_complete=sum(count >= wanted for count in counts),
-                num_votes=sum(counts),
-                num_wanted=wanted * len(counts),
-                num_mine=num_mine,
-                num_skipped=len(mine) - num_mine,
-            )
+            return progress_of(state, [card.item for card in self._cards(state).plain], annotator)
 
     # What an admin does; that only admins may is for the caller to see to.
 
@@ -374,13 +326,13 @@ class Store:
         """
         require_words("note", note)
         with acting(
-            self._log, "adjudicate", annotator=admin, request=request, choice=choice
+            self._log, "adjudicate", annotator=admin, request=request, item=item, choice=choice
         ) as act:
             if act.answer is None:
                 deck = self._cards(act.state)
                 if item not in deck.cards:
                     raise UsageError(f"there is no pair {item}")
-                act.write(item=item, shown_left=side_for(deck, admin, item), content={"note": note})
+                act.write(side_for(deck, admin, item), {"note": note})
         return act.receipt
 
     def exclude(self, admin: int, annotator: int, reason: str) -> None:
@@ -446,40 +398,10 @@ class Store:
             self._log, kind, annotator=annotator, request=request, question=question
         ) as act:
             if act.answer is None:
-                showing = act.own_question()
-                act.write(
-                    item=showing.item,
-                    question=question,
-                    shown_left=showing.shown_left,
-                    content={field: words},
-                )
+                act.write_on(act.own_question(), {field: words})
+            elif act.answer.content != {field: words}:
+                raise another_act(request)
         return act.receipt
-
-    def _show(self, state: State, annotator: int, draw: Draw) -> Showing:
-        if draw.purpose == "label":
-            for showing in state.showings_of(annotator):
-                if showing.item == draw.item:  # theirs before; the lease ran out, nobody took it
-                    self._renew(showing)
-                    return showing
-        shown = Event(
-            "show",
-            annotator=annotator,
-            item=draw.item,
-            shown_left=draw.shown_left,
-            guideline_version=len(state.guidelines),
-            content={"purpose": draw.purpose},
-        )
-        return state.showings[append(self._log, shown).seq]
-
-    def _renew(self, showing: Showing) -> None:
-        renewed = Event(
-            "renew",
-            annotator=showing.annotator,
-            item=showing.item,
-            question=showing.id,
-            shown_left=showing.shown_left,
-        )
-        append(self._log, renewed)
 
     def _cards(self, state: State) -> Deck:
         deck = self._deck
@@ -492,7 +414,3 @@ def _milliseconds(given: int | None) -> int | None:
     if given is not None and not 0 <= given < 2**53:
         raise UsageError(f"latency_ms is {given}; it must be at least 0")
     return given
-
-
-def _hashed(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()

@@ -203,13 +203,12 @@ function calm() {
 }
 
 function showStanding() {
-  const { done, total, can_undo: canUndo } = standing;
+  const { done, total, mine } = standing;
   byId("count").textContent = `${done} of ${total} ${total === 1 ? "vote" : "votes"}`;
   const bar = byId("bar");
   bar.max = Math.max(total, 1);
   bar.value = done;
-  byId("finished-count").textContent = done === 1 ? "1 pair" : `${done} pairs`;
-  byId("undo").dataset.possible = canUndo;
+  byId("finished-count").textContent = mine === 1 ? "1 pair" : `${mine} pairs`;
   enable();
 }
 
