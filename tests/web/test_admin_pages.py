@@ -15,7 +15,7 @@ from palate.data import preferences_from_rows
 READS = ["/quality", "/disagreements", "/export/majority.jsonl", "/export/majority.csv"]
 WRITES = {
     "/api/rulings": {"item": 1, "choice": "left", "note": "", "request": "r"},
-    "/api/standings": {"annotator": 1, "is_excluded": True, "reason": ""},
+    "/api/exclusions": {"annotator": 1, "is_excluded": True, "reason": ""},
     "/api/invitations": {"name": "eve"},
 }
 

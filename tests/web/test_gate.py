@@ -115,3 +115,22 @@ def test_no_address_becomes_a_path(make_site: MakeSite, is_signed_in: bool) -> N
     assert {path: client.ask("GET", path).status for path in TRAVERSALS} == dict.fromkeys(
         TRAVERSALS, 404
     )
+
+
+def test_a_defect_says_nothing_to_the_browser_and_where_it_was_to_the_shell(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = make_site()
+    client = site.client()
+
+    def fail(*args: object) -> None:
+        raise RuntimeError("a detail")
+
+    monkeypatch.setattr("palate.collection.store.Store.progress", fail)
+    answer = client.post("/api/questions", {"have": []})
+    assert answer.status == 500
+    assert answer.json == {"error": "a defect of Palate; it is told where palate label runs"}
+    assert answer.headers["content-security-policy"] == HEADERS["Content-Security-Policy"]
+    assert "test_gate.py" in caplog.text
+    assert "RuntimeError: a detail" in caplog.text
+    assert client.token not in caplog.text

@@ -11,11 +11,11 @@ from tests.web.conftest import Client, MakeSite
 
 from palate.web.payload import (
     Decision,
+    Exclusion,
     Fetch,
     Invitation,
     Remark,
     Ruling,
-    Standing,
     Undo,
     read_payload,
 )
@@ -27,7 +27,7 @@ GOOD: dict[type[Any], dict[str, Any]] = {
     Remark: {"question": 1, "flag": "", "note": "ü\n", "request": "a"},
     Ruling: {"item": 1, "choice": "", "note": "", "request": "a"},
     Invitation: {"name": "ann"},
-    Standing: {"annotator": 1, "is_excluded": True, "reason": ""},
+    Exclusion: {"annotator": 1, "is_excluded": True, "reason": ""},
 }
 WRONG: list[Any] = [
     None,
@@ -45,7 +45,7 @@ WRONG: list[Any] = [
 ]
 ROUTES = [
     "/api/questions", "/api/decisions", "/api/undo", "/api/remarks", "/api/rulings",
-    "/api/standings", "/api/invitations",
+    "/api/exclusions", "/api/invitations",
 ]  # fmt: skip
 
 json_values = st.recursive(

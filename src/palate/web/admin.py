@@ -4,7 +4,7 @@ from typing import Any
 
 from palate.errors import UsageError
 from palate.web.desk import Visit
-from palate.web.payload import Invitation, Ruling, Standing
+from palate.web.payload import Exclusion, Invitation, Ruling
 
 
 def rule(visit: Visit, sent: Ruling) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def rule(visit: Visit, sent: Ruling) -> dict[str, Any]:
     return {}
 
 
-def set_standing(visit: Visit, sent: Standing) -> dict[str, Any]:
+def exclude(visit: Visit, sent: Exclusion) -> dict[str, Any]:
     """Let an annotator's votes count, or not."""
     store = visit.desk.store
     if sent.is_excluded:

@@ -5,8 +5,10 @@ one exception that is meant: a link's secret is used up.
 """
 
 import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -22,11 +24,11 @@ from palate.web import admin, api, downloads, pages
 from palate.web.desk import Desk, Visit
 from palate.web.payload import (
     Decision,
+    Exclusion,
     Fetch,
     Invitation,
     Remark,
     Ruling,
-    Standing,
     Undo,
     read_payload,
 )
@@ -54,7 +56,7 @@ def label_app(desk: Desk) -> Starlette:
         Route("/disagreements", _page(pages.disagreements, "admin")),
         Route("/export/{name}", _download),
         Route("/api/rulings", _write(admin.rule, Ruling, "admin"), methods=["POST"]),
-        Route("/api/standings", _write(admin.set_standing, Standing, "admin"), methods=["POST"]),
+        Route("/api/exclusions", _write(admin.exclude, Exclusion, "admin"), methods=["POST"]),
         Route("/api/invitations", _write(admin.invite, Invitation, "admin"), methods=["POST"]),
         Route("/static/{name}", _static()),
         Route("/health", _health),
@@ -81,7 +83,7 @@ def _page(show: Callable[[Visit], str], role: Role) -> Handler:
         desk: Desk = request.app.state.desk
         secret = request.query_params.get("t")
         if secret is not None and request.method == "GET":
-            return _signed_in(desk, request, secret)
+            return await run_in_threadpool(_signed_in, desk, request, secret)
         visit = await run_in_threadpool(_visit, request, role)
         return pages.html(await run_in_threadpool(show, visit))
 
@@ -160,8 +162,12 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    # The path of a request may hold a secret; its route does not.
+    # Not the request itself: its address may hold a secret.
+    *_, last = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(last.filename).name}:{last.lineno}"
     logging.getLogger("palate").error(
-        "error: a request failed (%s: %s); run again with --debug", type(error).__name__, error
+        "error: a request failed at %s (%s: %s)", place, type(error).__name__, error
     )
-    return await _refused(request, HTTPException(500, "a defect of Palate; nothing was written"))
+    return await _refused(
+        request, HTTPException(500, "a defect of Palate; it is told where palate label runs")
+    )

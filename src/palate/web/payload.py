@@ -82,7 +82,7 @@ class Invitation:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Exclusion:
     """Whether an annotator's votes count."""
 
     annotator: int

@@ -33,13 +33,13 @@ async function write(path, content) {
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button");
   if (!button) return;
-  const { rule, item, standing, excluded } = button.dataset;
+  const { rule, item, annotator, excluded } = button.dataset;
   if (rule !== undefined) {
     const ruling = { item: Number(item), choice: rule, note: "", request: newKey() };
     if (await write("/api/rulings", ruling)) await refresh();
-  } else if (standing !== undefined) {
-    const content = { annotator: Number(standing), is_excluded: excluded === "1", reason: "by hand" };
-    if (await write("/api/standings", content)) await refresh();
+  } else if (annotator !== undefined) {
+    const content = { annotator: Number(annotator), is_excluded: excluded === "1", reason: "by hand" };
+    if (await write("/api/exclusions", content)) await refresh();
   }
 });
 
