@@ -60,7 +60,7 @@ label-pictures: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/web/test_pictures.py -m slow
 
 label-pages: setup
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/web -m slow --deselect tests/web/test_pictures.py
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/web tests/cli/test_label_to_model.py -m slow --deselect tests/web/test_pictures.py
 
 bench: setup
 	$(BIN)/python benchmarks/witness_trl.py
