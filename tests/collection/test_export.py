@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from tests.collection.conftest import MakeStore
@@ -9,7 +10,7 @@ from tests.collection.pairs import some_items
 
 from palate.collection import Item, Store
 from palate.collection.events import Verdict
-from palate.collection.export import RULES, Export, flat_row
+from palate.collection.export import Export, Rule, flat_row
 from palate.data.records import Turn
 from palate.data.sources import read_preferences
 from palate.errors import UsageError
@@ -67,7 +68,7 @@ def test_unanimous(make_store: MakeStore) -> None:
 
 def test_even_votes_are_never_decided_by_lot(make_store: MakeStore) -> None:
     store = voted(make_store, "1111", "2222", num_wanted=2)
-    for rule in RULES:
+    for rule in get_args(Rule):
         assert store.export(rule=rule).rows == []
 
 
@@ -79,7 +80,7 @@ def test_a_ruling_stands_above_votes(make_store: MakeStore) -> None:
     one, two = by_prompt["What is 0 plus one?"], by_prompt["What is 1 plus one?"]
     store.adjudicate(boss.id, one.item, "right" if one.left in firsts else "left")
     store.adjudicate(boss.id, two.item, "both_bad")
-    for rule in RULES:
+    for rule in get_args(Rule):
         export = store.export(rule=rule)
         assert chosen(export) == {"sum-0": "second"}
         assert export.rows[0]["annotator"] == ["boss"]

@@ -11,10 +11,10 @@ from palate.collection.quality import QualityReport
 
 HONEST = {f"honest {number}": accurate for number in range(4)}
 EXPECTED_CODES = {
-    "noisy": {"disagrees"},
-    "always_left": {"one_side"},
-    "longest": {"longer"},
-    "adversarial": {"disagrees"},
+    "noisy": "disagrees",
+    "always_left": "one_side",
+    "longest": "longer",
+    "adversarial": "disagrees",
 }
 
 
@@ -27,16 +27,26 @@ def voted(make_store: MakeStore, kinds: dict[str, object], *, seed: int) -> Qual
     return store.quality()
 
 
-@pytest.mark.parametrize(
-    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))]
-)
-def test_all_bad_kinds_are_found_within_sixty_votes(make_store: MakeStore, seed: int) -> None:
-    report = voted(make_store, {**HONEST, **BAD_KINDS}, seed=seed)
+def found_reasons(report: QualityReport) -> int:
+    """How many bad ones are doubted for what they do; all of them must stand before the others."""
     assert {one.annotator for one in report.annotators[:4]} == set(BAD_KINDS)
-    for one in report.annotators:
-        codes = {reason.code for reason in one.reasons}
-        assert EXPECTED_CODES.get(one.annotator, set()) <= codes
-        assert bool(codes) == (one.annotator in BAD_KINDS)
+    assert not any(one.reasons for one in report.annotators[4:])
+    return sum(
+        EXPECTED_CODES[one.annotator] in {reason.code for reason in one.reasons}
+        for one in report.annotators[:4]
+    )
+
+
+def test_all_bad_kinds_are_found_within_sixty_votes(make_store: MakeStore) -> None:
+    assert found_reasons(voted(make_store, {**HONEST, **BAD_KINDS}, seed=0)) == 4
+
+
+@pytest.mark.slow
+def test_all_bad_kinds_are_found_whatever_the_seed(make_store: MakeStore) -> None:
+    found = [
+        found_reasons(voted(make_store, {**HONEST, **BAD_KINDS}, seed=seed)) for seed in range(10)
+    ]
+    assert sum(found) >= 39  # of 40; coins may look careful for a while
 
 
 @pytest.mark.slow

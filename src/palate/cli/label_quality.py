@@ -1,16 +1,19 @@
 """`palate label-quality`: how good votes are, and who should be looked at first."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from palate.cli.output import print_json
 from palate.collection.store import open_store
 
+if TYPE_CHECKING:
+    from palate.measures.annotators import AnnotatorQuality
+
 HELP = """Report agreement and, worst first, what speaks against an annotator.
 
-Each reason is a test against what a careful annotator would do; a report of careful annotators has
-a false alarm once in a hundred. Works while people vote."""
+Each reason is a test against what a careful annotator would do; one reason in a hundred is expected
+to be a false alarm. Works while people vote."""
 
 
 def label_quality(
@@ -39,5 +42,12 @@ def label_quality(
         print(plain(f"{one.annotator}: {one.num_votes} votes{out}"))
         for reason in one.reasons:
             print(f"  {reason.code}: {reason.words} (p = {reason.p_value:.1g})")
-        print(f"  agrees with the others {one.agreeing}; left {one.left}; longer {one.longer}; "
-              f"gold {one.gold}; repeats {one.repeats}; too fast {one.fast}")  # fmt: skip
+        print(f"  {_figures(one)}")
+
+
+def _figures(one: "AnnotatorQuality") -> str:
+    shares = {
+        "agrees with the others": one.agreeing, "left": one.left, "longer": one.longer,
+        "gold": one.gold, "repeats": one.repeats, "too fast": one.fast,
+    }  # fmt: skip
+    return "; ".join(f"{name} {share}" for name, share in shares.items() if share.of)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from palate.collection.events import Verdict
 from palate.collection.items import Item
@@ -26,7 +26,6 @@ from palate.data.rows import to_row
 from palate.errors import UsageError
 
 Rule = Literal["majority", "unanimous", "adjudicated"]
-RULES: tuple[Rule, ...] = get_args(Rule)
 COLUMNS = (
     "prompt", "chosen", "rejected", "id", "annotator", "source", "created_at", "weight", "tags",
 )  # fmt: skip

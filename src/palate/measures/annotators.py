@@ -1,9 +1,9 @@
 """Who votes well: each annotator's figures, and named reasons to doubt some, the worst first.
 
-Every reason is a one-sided or two-sided exact test against what a careful annotator would do, so
-that a few unlucky votes raise none; its p-value must be below ALARM divided by the number of tests
-made. What is compared with others needs others: with one vote an item, only sides, speed, repeats
-and gold can speak.
+Every reason is an exact test against what a careful annotator would do, so that a few unlucky votes
+raise none; of all reasons that reports give, a share of at most ALARM is expected to be false. What
+is compared with others needs others: with one vote an item, only sides, speed, repeats and gold can
+speak.
 """
 
 import math
@@ -21,7 +21,7 @@ from scipy import stats
 
 from palate.measures.winrate import sign_test
 
-ALARM = 0.01  # chance of any false alarm in one report of careful annotators
+ALARM = 0.01  # share of false alarms among all; the chance of any where all are careful
 FAST_SECONDS = 2.0
 FAST_SHARE_OF_MEDIAN = 0.25
 # What a careful annotator reaches at least, by habit of the field; fewer is tested for.
@@ -128,9 +128,10 @@ def judge_annotators(
 ) -> list[AnnotatorQuality]:
     """Judge everybody who voted.
 
-    The others, with whom one is compared, count by their skill (`estimate_skills`), so that several
-    bad ones neither make each other look usual nor good ones unusual. Where the most are wrong in
-    the same way, nothing but gold can tell.
+    The others, with whom one is compared, count by their skill (`estimate_skills`), and the doubted
+    ones are not heard in the next round, until nobody new is doubted. So several bad ones neither
+    make each other look usual nor good ones unusual. Where the most are wrong in the same way,
+    nothing but gold can tell.
 
     Args:
         votes: that were not taken back.
@@ -146,10 +147,16 @@ def judge_annotators(
         by_annotator[vote.annotator].append(vote)
     if not cast:
         return []
-    alarm = ALARM / (len(by_annotator) * len(_TESTS))
-    crowd = _Crowd(cast, frozenset(excluded))
-    judged = [_judge(name, theirs, crowd, alarm) for name, theirs in by_annotator.items()]
-    return sorted(judged, key=_doubt)
+    unheard = frozenset(excluded)
+    while True:
+        crowd = _Crowd(cast, unheard)
+        judged = [_judge(name, theirs, crowd) for name, theirs in by_annotator.items()]
+        alarm = _alarm([reason.p_value for one in judged for reason in one.reasons])
+        judged = [_with_reasons_below(alarm, one) for one in judged]
+        doubted = {one.annotator for one in judged if one.reasons}
+        if doubted <= unheard:
+            return sorted(judged, key=_doubt)
+        unheard |= doubted
 
 
 def _doubt(quality: AnnotatorQuality) -> tuple[float, float, str]:
@@ -270,7 +277,7 @@ def estimate_skills(
     return skills if skills.sum() >= 0 else -skills
 
 
-def _judge(name: str, cast: Sequence[CastVote], crowd: _Crowd, alarm: float) -> AnnotatorQuality:
+def _judge(name: str, cast: Sequence[CastVote], crowd: _Crowd) -> AnnotatorQuality:
     times = [vote.seconds for vote in cast if vote.seconds is not None]
     found = AnnotatorQuality(
         annotator=name,
@@ -285,9 +292,25 @@ def _judge(name: str, cast: Sequence[CastVote], crowd: _Crowd, alarm: float) -> 
         median_seconds=median(times) if times else None,
         reasons=(),
     )
-    tested = [test(found, crowd) for test in _TESTS]
-    reasons = sorted((r for r in tested if r and r.p_value < alarm), key=lambda r: r.p_value)
-    return replace(found, reasons=tuple(reasons))
+    tested = (test(found, crowd) for has_data, test in _TESTS if has_data(found).of)
+    return replace(found, reasons=tuple(reason for reason in tested if reason is not None))
+
+
+def _alarm(p_values: Sequence[float]) -> float:
+    """The largest p-value that raises doubt: Benjamini and Hochberg's step-up rule.
+
+    Reference:
+        Benjamini and Hochberg 1995, J. R. Stat. Soc. B 57(1), 289–300, equation 1.
+    """
+    passed = [
+        p for rank, p in enumerate(sorted(p_values), start=1) if p <= ALARM * rank / len(p_values)
+    ]
+    return max(passed, default=0.0)
+
+
+def _with_reasons_below(alarm: float, one: AnnotatorQuality) -> AnnotatorQuality:
+    reasons = [reason for reason in one.reasons if reason.p_value <= alarm]
+    return replace(one, reasons=tuple(sorted(reasons, key=lambda reason: reason.p_value)))
 
 
 def _one_side(found: AnnotatorQuality, crowd: _Crowd) -> Reason:
@@ -333,9 +356,16 @@ def _too_fast(found: AnnotatorQuality, crowd: _Crowd) -> Reason:
     return Reason("too_fast", words, _at_least(found.fast, CAREFUL_FAST))
 
 
-_TESTS: tuple[Callable[[AnnotatorQuality, _Crowd], Reason | None], ...] = (
-    _one_side, _disagrees, _longer, _gold, _inconsistent, _too_fast,
-)  # fmt: skip
+_Test = Callable[[AnnotatorQuality, _Crowd], Reason | None]
+# What a test looks at, and the test; without data there is nothing to test.
+_TESTS: tuple[tuple[Callable[[AnnotatorQuality], Share], _Test], ...] = (
+    (lambda found: found.left, _one_side),
+    (lambda found: found.agreeing, _disagrees),
+    (lambda found: found.longer, _longer),
+    (lambda found: found.gold, _gold),
+    (lambda found: found.repeats, _inconsistent),
+    (lambda found: found.fast, _too_fast),
+)
 
 
 def _at_most(found: Share, rate: float) -> float:
