@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization round-trips real-server label-storm clean
+.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization round-trips real-server label-storm label-pictures label-pages clean
 
 setup: $(STAMP)
 
@@ -61,6 +61,12 @@ demo-seeds: setup
 
 over-optimization: setup
 	$(BIN)/python benchmarks/over_optimization.py --output-dir benchmarks/runs/over-optimization
+
+label-pictures: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/web/test_pictures.py -m slow
+
+label-pages: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/web tests/cli/test_label_to_model.py -m slow --deselect tests/web/test_pictures.py
 
 bench: setup
 	$(BIN)/python benchmarks/witness_trl.py

@@ -31,6 +31,8 @@ LIGHT = [
     "palate.experiments",
     "palate.trainers",
     "palate.trainers.configs",
+    "palate.web",
+    "palate.web.start",
 ]
 ROOMS = [
     "",
@@ -42,6 +44,7 @@ ROOMS = [
     ".training",
     ".experiments",
     ".trainers",
+    ".web",
 ]
 
 

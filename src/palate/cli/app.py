@@ -24,6 +24,7 @@ from palate.cli import (
     env,
     export,
     judge,
+    label,
     label_exclude,
     label_export,
     label_quality,
@@ -66,6 +67,7 @@ app.command("compare", help=compare.HELP)(compare.compare)
 app.command("sample", help=sample.HELP)(sample.sample)
 app.command("judge", help=judge.HELP)(judge.judge)
 app.command("score", help=score.HELP)(score.score)
+app.command("label", help=label.HELP)(label.label)
 app.command("export", help=export.HELP)(export.export)
 app.command("label-export", help=label_export.HELP)(label_export.label_export)
 app.command("label-quality", help=label_quality.HELP)(label_quality.label_quality)
