@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate demo-seeds over-optimization clean
+.PHONY: setup demo demo-fast test check format docs bench bench-speed known-optimum reward-gate demo-seeds over-optimization clean
 
 setup: $(STAMP)
 
@@ -52,6 +52,10 @@ over-optimization: setup
 
 bench: setup
 	$(BIN)/python benchmarks/witness_trl.py
+
+# An hour on two quiet cores: every row beside TRL, which is slow.
+bench-speed: setup
+	$(BIN)/python benchmarks/speed.py
 
 clean:
 	rm -rf .venv build dist src/*.egg-info

@@ -4,7 +4,7 @@
 
 Each measurement is a process of its own, the two sides in turn; `measured.jsonl` in the work folder
 keeps them all, and the table shows the medians of what it holds, so that a long row may be measured
-in several calls. TRL gets fewer rows where it is slow: rates are compared, not seconds.
+in several calls.
 """
 
 import argparse
@@ -41,38 +41,39 @@ def measure(folder: Path, row: str, side: str) -> dict[str, Any]:
     return found
 
 
-def table(measured: Sequence[dict[str, Any]]) -> str:
-    """Medians by row: rows/s of both sides, their ratio, memory, share of the limit."""
+def table(measured: Sequence[dict[str, Any]], *, by: int) -> str:
+    """Medians by row: rows/s of both sides, their ratio, memory, share of the limit.
+
+    Args:
+        measured: what the sides wrote.
+        by: 0, the wall's seconds, or 1, the CPU's.
+    """
     lines = [
         "| row | Palate, rows/s | TRL, rows/s | ratio | floor / goal | share of the limit "
         "| peak RSS, GB: Palate / TRL | runs |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row, case in CASES.items():
-        runs = {side: [m for m in measured if (m["row"], m["side"]) == (row, side)]
-                for side in SIDES}  # fmt: skip
-        ours, theirs = runs["palate"], runs["trl"]
-        if not ours:
+        runs = [[m for m in measured if (m["row"], m["side"]) == (row, side)] for side in SIDES]
+        if not runs[0]:
             continue
-        rate = {side: statistics.median(m["pairs"] / m["seconds"] for m in some)
-                for side, some in runs.items() if some}  # fmt: skip
-        peak = {side: statistics.median(m["peak_rss"] for m in some) / 1e9
-                for side, some in runs.items() if some}  # fmt: skip
-        share = statistics.median(m["share"] for m in ours)
-        ratio = f"{rate['palate'] / rate['trl']:.1f}" if theirs else "–"
+        rates = [_median([m["pairs"] / m["seconds"][by] for m in some]) for some in runs]
+        peaks = [_median([m["peak_rss"] / 1e9 for m in some]) for some in runs]
+        share = _median([m["flops"] / m["gemm"][by] / m["seconds"][by] for m in runs[0]])
         lines.append(
-            f"| {row} | {rate['palate']:.2f} | {rate['trl']:.2f} | {ratio} " if theirs
-            else f"| {row} | {rate['palate']:.2f} | – | – "
-        )  # fmt: skip
-        lines[-1] += (
-            f"| {case.floor:g} / {case.goal:g} | {share:.0%} "
-            f"| {peak['palate']:.2f} / {peak.get('trl', float('nan')):.2f} "
-            f"| {len(ours)} / {len(theirs)} |"
+            f"| {row} | {rates[0]:.2f} | {rates[1]:.2f} | {rates[0] / rates[1]:.1f} "
+            f"| {case.floor:g} / {case.goal:g} | {share:.0%} | {peaks[0]:.2f} / {peaks[1]:.2f} "
+            f"| {len(runs[0])} / {len(runs[1])} |"
         )
-    gemm = [m["gemm"] / 1e9 for m in measured if not CASES[m["row"]].bf16]
+    gemm = [m["gemm"][by] / 1e9 for m in measured if not CASES[m["row"]].bf16]
     threads = sorted({m["threads"] for m in measured})
     lines.append(f"\nGEMM, float32: {min(gemm):.0f} to {max(gemm):.0f} GFLOP/s; threads {threads}")
     return "\n".join(lines)
+
+
+def _median(values: Sequence[float]) -> float:
+    """NaN where nothing was measured."""
+    return statistics.median(values) if values else float("nan")
 
 
 def main() -> None:
@@ -81,6 +82,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3, help="measurements a side")
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--work", type=Path, default=WORK, help="folder of data and measurements")
+    parser.add_argument("--by", choices=("wall", "cpu"), default="wall", help="which seconds")
     parser.add_argument("--report", action="store_true", help="only print what was measured")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -94,7 +96,8 @@ def main() -> None:
                     with log.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(found) + "\n")
                     print(json.dumps(found), file=sys.stderr, flush=True)
-    print(table([json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]))
+    lines = log.read_text(encoding="utf-8").splitlines()
+    print(table([json.loads(line) for line in lines], by=("wall", "cpu").index(options.by)))
 
 
 if __name__ == "__main__":

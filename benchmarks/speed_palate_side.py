@@ -5,7 +5,6 @@ python benchmarks/speed_palate_side.py CASE_FOLDER ROW OUT.json
 
 import json
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,9 @@ from speed_case import (
     Clock,
     gemm_rate,
     necessary_flops,
+    now,
     peak_rss,
+    since,
     texts,
 )
 
@@ -31,6 +32,7 @@ from palate.data.records import Demonstration, Preference
 from palate.data.render import Renderer
 from palate.data.trees import Tree
 from palate.experiments.prepare import policy_roles, reward_roles
+from palate.models.allocator import keep_freed_memory
 from palate.models.load import load
 from palate.models.meter import model_sizes
 from palate.models.reference import ReferenceCache
@@ -55,7 +57,7 @@ class Ticking:
     def on_log(self, step: int, metrics: Mapping[str, float]) -> None: ...
 
 
-def train(folder: Path, case: Case, clock: Clock) -> tuple[Roles, list[Tree], float]:
+def train(folder: Path, case: Case, clock: Clock) -> tuple[Roles, list[Tree], tuple[float, float]]:
     """Roles and rows after training, and the seconds that the reference pass took."""
     common: dict[str, Any] = {
         "per_device_train_batch_size": BATCH, "learning_rate": LEARNING_RATE, "seed": SEED,
@@ -73,19 +75,19 @@ def train(folder: Path, case: Case, clock: Clock) -> tuple[Roles, list[Tree], fl
         sft = SFTSettings(**common)
         roles = policy_roles(loaded, sft, with_reference=False)
         train_sft(roles, trees, sft, run=run)
-        return roles, trees, 0.0
+        return roles, trees, (0.0, 0.0)
     trees, _ = comparison_trees(pairs, renderer, max_length=1024)
     if case.stage == "reward":
         reward = RewardSettings(**common, num_scale_samples=0)
         roles = reward_roles(loaded, reward)
         train_reward(roles, trees, reward, end_tokens=[2], run=run)
-        return roles, trees, 0.0
+        return roles, trees, (0.0, 0.0)
     dpo = DPOSettings(**common, beta=BETA)
     roles = policy_roles(loaded, dpo, with_reference=True)
     cache = ReferenceCache(max_tokens=dpo.max_tokens_per_microbatch)
-    started = time.perf_counter()
+    started = now()
     cache.fill(roles, trees)
-    seconds = time.perf_counter() - started
+    seconds = since(started, now())
     train_dpo(roles, trees, dpo, cache=cache, run=run)
     return roles, trees, seconds
 
@@ -93,21 +95,22 @@ def train(folder: Path, case: Case, clock: Clock) -> tuple[Roles, list[Tree], fl
 def main() -> None:
     folder, name, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     case, clock = CASES[name], Clock()
+    keep_freed_memory()  # as every command of Palate does
     dtype = torch.bfloat16 if case.bf16 else torch.float32
     roles, trees, reference = train(folder, case, clock)
     peak = peak_rss()
     steps = len(clock.times) - 2
     done = steps * BATCH
     # The reference pass is spread over all rows of the run; the counted steps bear their share.
-    seconds = clock.seconds() + reference * done / (len(trees) * case.epochs)
+    part = done / (len(trees) * case.epochs)
+    seconds = [a + b * part for a, b in zip(clock.since_first_step(), reference, strict=True)]
     lengths = [[len(t.prompt), *(len(r.tokens) for r in t.responses)] for t in trees]
     blocks, head, attention = model_sizes(roles.model)
     shape = {"blocks": blocks, "head": head, "attention": attention}
     flops = necessary_flops(case, shape, lengths, epochs=done / len(trees))
-    rate = gemm_rate(dtype)
     found = {
-        "row": name, "side": "palate", "pairs": done, "seconds": seconds, "peak_rss": peak,
-        "gemm": rate, "share": flops / rate / seconds, "threads": torch.get_num_threads(),
+        "row": name, "side": "palate", "pairs": done, "seconds": seconds, "flops": flops,
+        "gemm": gemm_rate(dtype), "peak_rss": peak, "threads": torch.get_num_threads(),
     }  # fmt: skip
     out.write_text(json.dumps(found), encoding="utf-8")
 

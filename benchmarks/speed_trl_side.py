@@ -5,7 +5,6 @@
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,9 @@ from speed_case import (
     Case,
     Clock,
     gemm_rate,
+    now,
     peak_rss,
+    since,
     texts,
 )
 from transformers import (
@@ -81,25 +82,25 @@ def main() -> None:
     disable_progress_bars()
     folder, name, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     case, clock = CASES[name], Clock()
-    rows = texts(folder, case)[: case.peer_pairs]
-    started = time.perf_counter()
+    rows = texts(folder, case)
+    started = now()
     made = trainer(folder, case, rows, clock)
     made.remove_callback(PrinterCallback)
     # Reference log-probabilities are precomputed when the trainer is made, or with its loader.
     made.train()
-    whole = time.perf_counter() - started
+    whole = since(started, now())
     if case.epochs > 1:
         # The precomputation lies before the first step: here all steps and it are counted.
         seconds, done = whole, len(rows) * case.epochs
     elif case.packing:
         share = (len(clock.times) - 2) / (len(clock.times) - 1)
-        seconds, done = clock.seconds(), len(rows) * share
+        seconds, done = clock.since_first_step(), len(rows) * share
     else:
-        seconds, done = clock.seconds(), (len(clock.times) - 2) * BATCH
+        seconds, done = clock.since_first_step(), (len(clock.times) - 2) * BATCH
     dtype = torch.bfloat16 if case.bf16 else torch.float32
     found = {
-        "row": name, "side": "trl", "pairs": done, "seconds": seconds, "peak_rss": peak_rss(),
-        "gemm": gemm_rate(dtype), "threads": torch.get_num_threads(),
+        "row": name, "side": "trl", "pairs": done, "seconds": seconds,
+        "gemm": gemm_rate(dtype), "peak_rss": peak_rss(), "threads": torch.get_num_threads(),
     }  # fmt: skip
     out.write_text(json.dumps(found), encoding="utf-8")
 
