@@ -34,7 +34,7 @@ def blocks_of(spans: Sequence[Span], positions: Tensor) -> list[Block]:
         if len(group) > 1:
             blocks.append(Padded(group, positions))
         else:
-            blocks += _cut(group[0], positions)
+            blocks += _cut(group[0], positions.device)
     return blocks
 
 
@@ -74,7 +74,7 @@ def _group(segments: list[Segment]) -> list[list[Segment]]:
     return groups
 
 
-def _cut(segment: Segment, positions: Tensor) -> list[Block]:
+def _cut(segment: Segment, device: torch.device) -> list[Block]:
     """A segment as blocks of about equally many queries, `MOST_QUERIES` at most."""
     queries, shared, own = segment
     pieces = -(-len(queries) // MOST_QUERIES)
@@ -83,20 +83,22 @@ def _cut(segment: Segment, positions: Tensor) -> list[Block]:
     for start, stop in zip(ends[:-1], ends[1:], strict=True):
         seen = range(shared.start, min(stop, shared.stop)) if start in shared else shared
         mine = range(own.start, max(own.start, min(stop, own.stop)))
-        blocks.append(Single(range(start, stop), seen, mine, positions))
+        blocks.append(Single(range(start, stop), seen, mine, device))
     return blocks
 
 
 class Single:
     """Queries of one segment: slices of the forest's rows, no copy where the keys lie together."""
 
-    def __init__(self, queries: range, shared: range, own: range, positions: Tensor) -> None:
+    def __init__(self, queries: range, shared: range, own: range, device: torch.device) -> None:
         self._queries = slice(queries.start, queries.stop)
         parts = [shared, own] if own else [shared]
         if own and own.start == shared.stop:
             parts = [range(shared.start, own.stop)]
         self._keys = [slice(part.start, part.stop) for part in parts]
-        self._positions = positions
+        count = len(queries)
+        # Only the queries' own rows can lie ahead of a query, and they are the last keys.
+        self._ahead = torch.full((count, count), float("-inf"), device=device).triu_(1)
 
     def queries(self, rows: Tensor) -> Tensor:
         """See `Block.queries`."""
@@ -125,9 +127,7 @@ class Single:
     def hide(self, scores: Tensor, window: int | None) -> None:
         """See `Block.hide`."""
         count, seen = scores.shape[-2:]
-        # Only the queries' own rows can lie ahead of a query, and they are the last keys.
-        ahead = torch.ones(count, count, dtype=torch.bool, device=scores.device).triu_(1)
-        scores[..., seen - count :].masked_fill_(ahead, float("-inf"))
+        scores[..., seen - count :] += self._ahead
         if window is not None and seen > window:
             behind = torch.ones(count, seen, dtype=torch.bool, device=scores.device)
             scores.masked_fill_(behind.tril_(seen - count - window), float("-inf"))
