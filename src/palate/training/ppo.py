@@ -110,7 +110,7 @@ def train_ppo(
             for indices in _minibatches(rollout, settings, step.number):
                 num_tokens = sum(rollout.trees[i].num_response_tokens for i in indices)
                 approx_kl = 0.0
-                for part in rollout.parts(indices, max_tokens=settings.max_tokens_per_microbatch):
+                for part in rollout.parts(indices, max_tokens=session.max_tokens):
                     summed = _learn(session, roles, part, settings, num_tokens, unmoved=unmoved)
                     approx_kl += summed / num_tokens
                 session.update()
