@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization round-trips real-server label-storm label-pictures label-pages clean
+.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization round-trips real-server label-storm label-pictures label-pages bench-speed clean
 
 setup: $(STAMP)
 
@@ -70,6 +70,10 @@ label-pages: setup
 
 bench: setup
 	$(BIN)/python benchmarks/witness_trl.py
+
+# An hour on two quiet cores: every row beside TRL, which is slow.
+bench-speed: setup
+	$(BIN)/python benchmarks/speed.py
 
 clean:
 	rm -rf .venv build dist src/*.egg-info

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from palate.data.trees import Forest, Tree, pack, plant
 from palate.errors import ModelError
-from palate.models.attention import PADDING_CELLS, palate_attention, plan_forest
+from palate.models.attention import palate_attention, plan_forest
 from palate.models.load import prepare
 from palate.models.scoring import token_logprobs_of
 from palate.models.trunk import Trunk
@@ -78,18 +78,6 @@ def test_a_short_window_matters() -> None:
             torch.cat(tiny.stock_logprobs(tiny.mistral(window=w), trees)) for w in (4, 100)
         )
     assert float((near - far).abs().max()) > 1e-3
-
-
-def test_several_groups_of_segments_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    trees = tiny.trees(8, responses=(1, 3, 2, 2, 1, 3, 2, 1))
-    forest = plant(trees)
-    trunk = Trunk(prepare(tiny.llama().double()))
-    assert len(plan_forest(forest)._groups) == 1
-    assert PADDING_CELLS > 1000
-    together = trunk.hidden(forest)
-    monkeypatch.setattr("palate.models.attention.PADDING_CELLS", 0)
-    assert len(plan_forest(forest)._groups) > 4
-    torch.testing.assert_close(trunk.hidden(forest), together, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", tiny.MODELS)
@@ -169,8 +157,8 @@ def test_an_unknown_keyword_is_refused_under_a_plan_and_handed_on_without() -> N
     module = nn.Module()
     module.layer_idx = 0  # type: ignore[assignment]
     module.is_causal = True  # type: ignore[assignment]
-    plan = plan_forest(plant(tiny.trees(1, responses=1)))
-    rows = len(plan._home)
+    forest = plant(tiny.trees(1, responses=1))
+    plan, rows = plan_forest(forest), len(forest.tokens)
     query = torch.randn(1, 2, rows, 4)
 
     with pytest.raises(ModelError, match="asks attention for s_aux"):

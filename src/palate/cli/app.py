@@ -35,6 +35,7 @@ from palate.cli import (
     sft,
 )
 from palate.errors import Interrupted, PalateError
+from palate.models.allocator import keep_freed_memory
 from palate.training.recipe_keys import ELSEWHERE
 
 DEBUG = "--debug"
@@ -79,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns its exit code and never raises."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = DEBUG in given
+    keep_freed_memory()
     with _log_on_stderr(), _termination_cleans_up(), warnings.catch_warnings():
         if not debug:  # other people's warnings help nobody who reads one line
             warnings.simplefilter("ignore")

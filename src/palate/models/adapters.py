@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from palate.errors import ModelError
+from palate.models.fused.lora_linear import fit_lora
 from palate.models.load import refuse_unsafe
 from palate.models.reward_folder import SavedAdapter, read_adapter
 
@@ -185,6 +186,8 @@ class Adapters:
                 "an adapter on the language-model head is not supported; leave lm_head out of the "
                 "LoRA target modules"
             )
+        for layer in self.layers:
+            fit_lora(layer)
 
     def _freeze(self, name: str) -> None:
         """Undo what PEFT marks trainable on its own."""

@@ -28,6 +28,7 @@ from transformers import (
 
 from palate.errors import ModelError
 from palate.models.attention import ATTENTION
+from palate.models.fused.fitting import fit
 from palate.models.quiet import quiet
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl")
@@ -120,9 +121,10 @@ def read_weights(
 
 
 def prepare(model: PreTrainedModel) -> PreTrainedModel:
-    """Give a model in memory tree attention and switch its own dropout off, in place."""
+    """Give a model tree attention and thrifty pieces, and switch its dropout off, in place."""
     model.set_attn_implementation(ATTENTION)
     model.eval()
+    fit(model)
     return model
 
 

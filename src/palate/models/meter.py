@@ -42,7 +42,7 @@ class Meter:
             pairs: query–key pairs of attention.
             passes: 1 forward, 2 forward and backward to activations, 3 with all weights trained.
         """
-        size = _sizes(model)
+        size = model_sizes(model)
         forward = 2 * size[0] * rows + 2 * size[1] * head_rows + 4 * size[2] * pairs
         self.flops[work] += forward * passes
         self.tokens[work] += rows
@@ -55,7 +55,7 @@ class Meter:
 WORKS: tuple[Work, ...] = ("train", "score", "sample")
 
 
-def _sizes(model: PreTrainedModel) -> tuple[int, int, int]:
+def model_sizes(model: PreTrainedModel) -> tuple[int, int, int]:
     """(block matmul parameters, vocabulary × width, layers × heads × head width)."""
     cached: tuple[int, int, int] | None = getattr(model, "_palate_sizes", None)
     if cached is None:

@@ -25,6 +25,7 @@ from palate.training.loss_checks import cautions
 from palate.training.losses import StepFacts
 from palate.training.pair_scores import (
     PairScores,
+    Slopes,
     drift,
     mean_length,
     rescore,
@@ -130,24 +131,16 @@ def train_dpo(
                 kl=drift(roles, others, settings, cache=cache),
                 shift=session.standing.extra.get("reward_shift", 0.0),
             )
-            ahead, seen = None, []
+            ahead = None
             if settings.couples_rows:
                 with roles.scoring():
                     whole = score_step(roles, rows, settings, cache=cache, facts=facts)
                 ahead = slopes(whole, settings)
                 _record(session, whole, settings)
-            for forest, plan, indices in session.microbatches(rows):
-                trees = [rows[i] for i in indices]
-                scores = score_pairs(
-                    roles, trees, forest, cache=cache, settings=settings, facts=facts, plan=plan
-                )
-                seen.append(scores)
-                if ahead is None:
-                    loss = scores.losses.sum()
-                    _record(session, scores, settings)
-                else:
-                    loss = ahead.carry(scores.numbers, indices)
-                session.backward(loss / len(rows), tokens=len(forest.tokens))
+            seen = session.accumulate(
+                rows,
+                partial(_learn, session, rows, ahead, cache=cache, settings=settings, facts=facts),
+            )
             _pass_on(session, facts, seen, settings)
             session.update()
             if settings.moves_reference and step.number % settings.ref_model_sync_steps == 0:
@@ -201,6 +194,32 @@ def check_rows(rows: Sequence[Tree], settings: DPOSettings) -> None:
                 f"{place}: its weight is {tree.weight}, but loss_type {settings.loss_type} sorts "
                 "the step's pairs, each counted once; leave weights out, or take another loss"
             )
+
+
+def _learn(
+    session: Session,
+    rows: Sequence[Tree],
+    ahead: Slopes | None,
+    forest: Forest,
+    plan: Plan,
+    indices: Sequence[int],
+    *,
+    cache: ReferenceCache,
+    settings: DPOSettings,
+    facts: StepFacts,
+) -> PairScores:
+    """Add the gradient of one micro-batch, `indices` of the step's rows, and say how they score."""
+    scores = score_pairs(
+        session.roles, [rows[i] for i in indices], forest,
+        cache=cache, settings=settings, facts=facts, plan=plan,
+    )  # fmt: skip
+    if ahead is None:
+        loss = scores.losses.sum()
+        _record(session, scores, settings)
+    else:
+        loss = ahead.carry(scores.numbers, indices)
+    session.backward(loss / len(rows), tokens=len(forest.tokens))
+    return scores
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ cannot be logged.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -97,6 +97,15 @@ class Window:
         rows = {n: float(s) / self._counts[n] for n, s in self._sums.items() if self._counts[n]}
         self._sums, self._counts = {}, {}
         return rows
+
+    def mark(self) -> Callable[[], None]:
+        """Remember what was added so far; calling what is returned forgets what came after."""
+        sums, counts = dict(self._sums), dict(self._counts)
+
+        def back() -> None:
+            self._sums, self._counts = sums, counts
+
+        return back
 
     def state(self) -> dict[str, list[float]]:
         """For a checkpoint."""

@@ -123,7 +123,7 @@ def train_ppo(
                 continue
             unmoved = True
             for indices in _minibatches(rollout, settings, step.number):
-                parts = rollout.parts(indices, max_tokens=settings.max_tokens_per_microbatch)
+                parts = rollout.parts(indices, max_tokens=session.max_tokens)
                 if step.number <= settings.value_warmup_steps:
                     update_values(session, parts, settings)
                     continue

@@ -11,15 +11,13 @@ import torch
 from torch import Tensor
 
 from palate.data.trees import Forest, Tree, pack, plant
-from palate.errors import RecipeError
 from palate.models.attention import ForestAttention, plan_forest
 from palate.models.meter import Meter
 from palate.models.roles import Roles
+from palate.training.out_of_memory import in_short, is_out_of_memory
 from palate.training.seeding import seeded
 
 Loss = Callable[[Forest, ForestAttention, Sequence[Tree]], Tensor]
-# What torch says where an allocation fails; on a CPU it has no class of its own for it.
-ALLOCATION_FAILED = ("out of memory", "can't allocate memory")
 
 
 @dataclass(frozen=True)
@@ -48,17 +46,12 @@ def longest_microbatch(steps: Iterable[Sequence[Tree]], *, max_tokens: int) -> L
 
 
 def rehearse(
-    roles: Roles,
-    optimizer: torch.optim.Optimizer,
-    trees: Sequence[Tree],
-    loss: Loss,
-    *,
-    max_tokens: int,
-) -> None:
+    roles: Roles, optimizer: torch.optim.Optimizer, trees: Sequence[Tree], loss: Loss
+) -> str | None:
     """Forward and backward of a micro-batch, with the memory that the optimizer will need.
 
-    Raises:
-        RecipeError: memory does not suffice; the message says for what, and what to lower.
+    Returns:
+        None, or in short what the allocator said where memory does not suffice.
     """
     forest = plant(trees, device=roles.device)
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -71,22 +64,11 @@ def rehearse(
             torch.autograd.backward(loss(forest, plan_forest(forest), trees))
             del moments
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
-        first = str(error).strip().splitlines()[:1]
-        raise RecipeError(
-            f"memory does not suffice for the longest micro-batch of this run: {len(trees)} rows "
-            f"of {len(forest.tokens)} tokens, prompts and responses together "
-            f"({': '.join([type(error).__name__, *first])}). Lower max_tokens_per_microbatch "
-            f"(now {max_tokens}); a row that is longer stands alone, there lower max_length"
-        ) from error
+        return in_short(error)
     finally:
         roles.meter = meter
         for parameter in trained:
             parameter.grad = None
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        words in str(error) for words in ALLOCATION_FAILED
-    )
+    return None

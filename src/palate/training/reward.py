@@ -8,6 +8,7 @@ trunk: the mean of the heads is the reward, their spread its uncertainty.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -72,12 +73,7 @@ def train_reward(
         )
         for step in session.steps():
             rows = [pairs[i] for i in step.rows]
-            for forest, plan, indices in session.microbatches(rows):
-                trees = [rows[i] for i in indices]
-                per_pair, rewards = _losses(roles, trees, forest, settings, plan)
-                session.backward(per_pair.sum() / len(rows), tokens=len(forest.tokens))
-                for name, total in _sums(per_pair, rewards).items():
-                    session.record(name, total, len(indices))
+            session.accumulate(rows, partial(_learn, session, rows, settings))
             session.update()
     if samples:
         roles["reward"].scale = measure_scale(roles, samples, settings.max_tokens_per_microbatch)
@@ -113,6 +109,22 @@ def _start_samples(
     return [
         Tree(prompt, (some[0].response(),)) for prompt, some in zip(prompts, drawn, strict=True)
     ]
+
+
+def _learn(
+    session: Session,
+    rows: Sequence[Tree],
+    settings: RewardSettings,
+    forest: Forest,
+    plan: Plan,
+    indices: Sequence[int],
+) -> None:
+    """Add the gradient of one micro-batch, `indices` of the step's rows."""
+    trees = [rows[i] for i in indices]
+    per_pair, rewards = _losses(session.roles, trees, forest, settings, plan)
+    session.backward(per_pair.sum() / len(rows), tokens=len(forest.tokens))
+    for name, total in _sums(per_pair, rewards).items():
+        session.record(name, total, len(indices))
 
 
 def _losses(

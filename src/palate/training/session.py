@@ -5,8 +5,7 @@ A loop reads
     with Session(...) as session:
         session.rehearse(rows, loss)
         for step in session.steps():
-            for forest, plan, trees in session.microbatches(rows):
-                session.backward(loss)
+            session.accumulate(rows, learn)    # learn: a micro-batch → session.backward(loss)
             session.update()
 
 and the session owns resume, learning rate, optimizer, signals, evaluation, the best checkpoint and
@@ -24,15 +23,15 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from palate.data.trees import Forest, Tree, pack, plant
+from palate.data.trees import Tree
 from palate.errors import CheckpointError, Interrupted, NumericalError, RecipeError
-from palate.models.attention import ForestAttention, plan_forest
 from palate.models.roles import Roles
 from palate.training.best import Admits, Best, admit_all
 from palate.training.checkpoint import keep_checkpoint, latest_checkpoint
 from palate.training.checks import check_gradients
 from palate.training.folder import RunFolder
 from palate.training.journal import Journal, Window
+from palate.training.microbatches import Microbatches
 from palate.training.progress import progress
 from palate.training.rehearsal import Loss, longest_microbatch, rehearse
 from palate.training.resume import Carried, Standing
@@ -140,6 +139,10 @@ class Session:
             weight_decay=settings.weight_decay,
             fused=True,
         )
+        self._micro = Microbatches(
+            stage, roles, settings, self._optimizer, standing=self.standing, window=self._window
+        )
+        self.microbatches, self.accumulate = self._micro.of, self._micro.accumulate
         self._carried = Carried(
             stage=stage, settings=settings, identity=dict(run.identity), roles=roles,
             trained=trained, moving=moving or {}, parameters=self._parameters,
@@ -215,21 +218,22 @@ class Session:
             RecipeError: memory does not suffice.
         """
         before = time.perf_counter()
-        limit = self.settings.max_tokens_per_microbatch
         numbers = range(self.standing.step + 1, self.num_steps + 1)
-        steps = ([trees[i] for i in self._rows_of(number)] for number in numbers)
-        longest = longest_microbatch(steps, max_tokens=limit)
-        if longest.trees and (sampled or longest.step > 0):
-            rehearse(self.roles, self._optimizer, longest.trees, loss, max_tokens=limit)
+        while True:
+            steps = ([trees[i] for i in self._rows_of(number)] for number in numbers)
+            longest = longest_microbatch(steps, max_tokens=self.max_tokens)
+            if not longest.trees or (longest.step == 0 and not sampled):
+                break
+            reason = rehearse(self.roles, self._optimizer, longest.trees, loss)
+            if reason is None:
+                break
+            self._micro.shrink([longest.trees], reason)
         self._elsewhere += time.perf_counter() - before
 
-    def microbatches(
-        self, trees: Sequence[Tree]
-    ) -> Iterator[tuple[Forest, ForestAttention, list[int]]]:
-        """Forests of at most `max_tokens_per_microbatch` rows, with the indices of their trees."""
-        for indices in pack(trees, max_tokens=self.settings.max_tokens_per_microbatch):
-            forest = plant([trees[i] for i in indices], device=self.roles.device)
-            yield forest, plan_forest(forest), indices
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a micro-batch at most."""
+        return self._micro.max_tokens
 
     def backward(self, loss: Tensor, *, tokens: int) -> None:
         """Add a micro-batch's gradient; `loss` is its share of the whole step's mean."""

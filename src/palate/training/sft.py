@@ -1,6 +1,7 @@
 """Supervised fine-tuning: the next-token loss on responses, the prompt never counted."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -60,13 +61,19 @@ def train_sft(
         )
         for step in session.steps():
             rows = [demonstrations[i] for i in step.rows]
-            num_tokens = sum(tree.num_response_tokens for tree in rows)
-            for forest, plan, indices in session.microbatches(rows):
-                loss = _losses(roles, forest, [rows[i] for i in indices], plan).sum()
-                session.backward(loss / num_tokens, tokens=len(forest.tokens))
-                session.record("loss", loss, len(forest.targets))
+            session.accumulate(rows, partial(_learn, session, rows))
             session.update()
     return session.result()
+
+
+def _learn(
+    session: Session, rows: Sequence[Tree], forest: Forest, plan: Plan, indices: Sequence[int]
+) -> None:
+    """Add the gradient of one micro-batch, `indices` of the step's rows."""
+    num_tokens = sum(tree.num_response_tokens for tree in rows)
+    loss = _losses(session.roles, forest, [rows[i] for i in indices], plan).sum()
+    session.backward(loss / num_tokens, tokens=len(forest.tokens))
+    session.record("loss", loss, len(forest.targets))
 
 
 def _losses(
