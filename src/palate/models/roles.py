@@ -377,8 +377,8 @@ class Roles:
             return Role(trunk), head
         if "policy" in self and self["policy"].trainable and self["policy"].adapter is None:
             raise ModelError(
-                f"{folder}: the {name} model is an adapter on the base whose weights are all to be "
-                "trained, so what it says would change; train adapters (--use-peft)"
+                f"{folder}: the reward model is an adapter on the base whose weights are all to be "
+                "trained, so its rewards would change; train adapters (--use-peft)"
             )
         found = read_reward_adapter(folder)
         self.adapters.fill(name, found, folder)
