@@ -115,6 +115,42 @@ def minimum(
     return logits.detach().log_softmax(0)
 
 
+def transport_minimum(
+    reference: Tensor, rows: Tensor, *, beta: float, paired: bool
+) -> tuple[Tensor, Tensor]:
+    """The minimum of AOT over all rows as one step, started at the reference, and the loss there.
+
+    Args:
+        reference: log-probabilities [prompt, string].
+        rows: [row, 3]: prompt, chosen string, rejected string; each counts once.
+        beta: β.
+        paired: margins against the reference's margins; else log-ratios of chosen strings against
+            those of rejected ones.
+    """
+    prompt, chosen, rejected = rows.unbind(1)
+    logits = reference.clone().requires_grad_()
+
+    def loss() -> Tensor:
+        policy = logits.log_softmax(-1)
+        if paired:
+            above = policy[prompt, chosen] - policy[prompt, rejected]
+            below = reference[prompt, chosen] - reference[prompt, rejected]
+        else:
+            ratio = policy - reference
+            above, below = ratio[prompt, chosen], ratio[prompt, rejected]
+        return softplus(-beta * (above.sort().values - below.sort().values)).mean()
+
+    # Kinks where two quantiles change places: small steps of Adam, smaller and smaller.
+    optimizer = torch.optim.Adam([logits], lr=3e-2)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 4000)
+    for _ in range(4000):
+        optimizer.zero_grad()
+        loss().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+    return logits.detach().log_softmax(-1), loss().detach()
+
+
 def balanced(
     solve: Callable[[float], Tensor], measure: Callable[[Tensor], float], *, rounds: int = 60
 ) -> Tensor:

@@ -17,6 +17,7 @@ from palate.cli.options import kebab, shown_default
 from palate.data.fault_kinds import KINDS
 from palate.data.faults import FAULTS
 from palate.training.journal import METRICS
+from palate.training.online_settings import OnlineSettings
 from palate.training.settings import (
     DPOSettings,
     PPOSettings,
@@ -25,7 +26,13 @@ from palate.training.settings import (
     StageSettings,
 )
 
-STAGES = {"sft": SFTSettings, "reward": RewardSettings, "dpo": DPOSettings, "ppo": PPOSettings}
+STAGES: dict[str, type[StageSettings]] = {
+    "sft": SFTSettings,
+    "reward": RewardSettings,
+    "dpo": DPOSettings,
+    "ppo": PPOSettings,
+    "online": OnlineSettings,
+}
 SOURCE = "*Written by `python -m palate.cli.docs` from the code; change it there.*"
 EXIT_CODES = {
     "0": "done",
