@@ -173,7 +173,7 @@ def test_global_generators_are_left_alone_and_progress_is_told(roles: Roles) -> 
 
 def test_finished_rows_make_room_for_waiting_prompts(roles: Roles) -> None:
     """While prompts wait, at least three quarters of the slots are at work."""
-    prompts = [(5 + i % 30, 3 + i // 30) for i in range(60)]
+    prompts: list[tuple[int, ...]] = [(5 + i % 30, 3 + i // 30) for i in range(60)]
     before = dict(roles.meter.tokens)
     counts: list[int] = []
     whole = roles.trunk.step
