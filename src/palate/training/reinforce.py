@@ -39,7 +39,7 @@ def learn_reinforce(session: Session, task: Task) -> None:
         unmoved = step.first
         for indices in updates(task, step):
             num_tokens = sum(batch.trees[i].num_response_tokens for i in indices)
-            for part in dealt.portions(indices, max_tokens=settings.max_tokens_per_microbatch):
+            for part in dealt.portions(indices, max_tokens=session.max_tokens):
                 logprobs = policy_logprobs(task, part, unmoved=unmoved)
                 policy = clipped_policy_loss(
                     logprobs=logprobs,

@@ -40,7 +40,7 @@ def learn_rloo(session: Session, task: Task) -> None:
         unmoved = step.first
         for indices in updates(task, step):
             num_responses = len(indices) * settings.num_samples_per_prompt
-            for part in dealt.portions(indices, max_tokens=settings.max_tokens_per_microbatch):
+            for part in dealt.portions(indices, max_tokens=session.max_tokens):
                 logprobs = policy_logprobs(task, part, unmoved=unmoved)
                 policy = clipped_policy_loss(
                     logprobs=part.forest.sums(logprobs),
