@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate demo-seeds over-optimization clean
+.PHONY: setup demo demo-fast test check format docs bench known-optimum round-trips reward-gate demo-seeds over-optimization clean
 
 setup: $(STAMP)
 
@@ -40,6 +40,9 @@ docs: setup
 # Larger than the fast tier: run when what they show has changed.
 known-optimum: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/training/test_known_optimum.py tests/training/test_fixed_points.py -m slow -s
+
+round-trips: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/data/formats/test_round_trips.py -m slow
 
 reward-gate: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/experiments/test_reward_pathology.py -m slow

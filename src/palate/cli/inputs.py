@@ -51,13 +51,13 @@ def read_rows(
         DataError: a file is missing or a row of it bad; the message names file and line.
     """
     assert sources.data is not None
-    train = _read(sources.data, read, sources.skip_bad, rejects_folder / "rejects.jsonl")
+    train = _read(sources.data, read, sources, rejects_folder / "rejects.jsonl")
     if sources.eval_data is None:
         _warn(train, sources.data)
         parted = split_by_prompt(train.records, eval_fraction=sources.eval_fraction)
         return parted.train, parted.eval
     rejects = rejects_folder / "eval-rejects.jsonl"
-    held_out = _read(sources.eval_data, read, sources.skip_bad, rejects)
+    held_out = _read(sources.eval_data, read, sources, rejects)
     _warn(train, sources.data, held_out.records, sources.eval_data)
     return train.records, held_out.records
 
@@ -66,7 +66,7 @@ def _warn(
     train: Reading[Any], path: str, held_out: Sequence[Any] = (), eval_path: str | None = None
 ) -> None:
     """Say, a line a kind, what may spoil the training; bad rows were refused or left out before."""
-    known = [fault for fault in train.faults if fault.severity == "warning"]
+    known = [f for f in train.faults if f.severity == "warning" and not f.code.startswith("W5")]
     found = quick_check(train.records, held_out, known=known)
     for group in found:
         say(f"{path}: {group}")
@@ -75,9 +75,11 @@ def _warn(
         say(f"more on them: palate check {path}{held}")
 
 
-def _read(path: str, read: Reader, skip_bad: bool, rejects: Path) -> Reading[Any]:
-    reading = read(path, skip_bad=skip_bad, rejects_path=rejects)
-    if skip_bad:
+def _read(path: str, read: Reader, sources: Sources, rejects: Path) -> Reading[Any]:
+    reading = read(path, layout=sources.layout, skip_bad=sources.skip_bad, rejects_path=rejects)
+    if told := reading.told_without():
+        say(f"{path}: {told}")
+    if sources.skip_bad:
         where = f" (see {rejects})" if reading.num_skipped else ""
         say(
             f"{path}: {reading.num_read} rows read, {len(reading.records)} kept, "

@@ -8,6 +8,7 @@ from palate.data.checks.clean import REJECTS, write_clean
 from palate.data.checks.profile import Lengths
 from palate.data.checks.survey import Limit, Survey, survey
 from palate.data.checks.tally import FaultGroup
+from palate.data.layout import AS_THEY_SAY, Layout
 from palate.measures.estimate import Estimate
 
 __all__ = ["CheckReport", "FaultGroup", "Lengths", "Limit", "check_data", "clean_data"]
@@ -85,22 +86,24 @@ class CleanReport:
 
 
 def check_data(
-    path: str | Path, *, eval_path: str | Path | None = None, limit: Limit | None = None
+    path: str | Path,
+    *,
+    eval_path: str | Path | None = None,
+    layout: Layout = AS_THEY_SAY,
+    limit: Limit | None = None,
 ) -> CheckReport:
-    """Read a file and report all that is wrong with it, refusing nothing.
+    """Read a source and report all that is wrong with it, refusing nothing.
 
     Args:
-        path: the file, or a saved `datasets` folder.
+        path: whatever palate.data.files reads.
         eval_path: rows that must share no prompt with `path`; their own faults count too.
+        layout: what a person says of the rows of both.
         limit: a tokenizer and max_length: adds what they make of the rows.
 
     Raises:
         DataError: a file is missing, a folder, damaged or of another kind.
     """
-    found = survey(
-        Path(path), eval_path=None if eval_path is None else Path(eval_path), limit=limit
-    )
-    return _report(path, found)
+    return _report(path, survey(path, eval_path=eval_path, layout=layout, limit=limit))
 
 
 def clean_data(
@@ -108,34 +111,31 @@ def clean_data(
     output: str | Path,
     *,
     eval_path: str | Path | None = None,
+    layout: Layout = AS_THEY_SAY,
     limit: Limit | None = None,
     drop: Collection[str] = (),
 ) -> CleanReport:
-    """Check a file, and write its usable rows to another; the file is read twice.
+    """Check a source, and write its usable rows to a file of JSON lines; it is read twice.
 
     Rows with an error go to `rejects.jsonl` beside the output, from which they can be read again
     once mended; so do training rows whose prompt is evaluated on.
 
     Args:
-        path: as in `check_data`.
-        output: the new file, JSON lines.
+        path: as in `check_data`, but not standard input.
+        output: the new file.
         eval_path: as in `check_data`.
+        layout: as in `check_data`.
         limit: as in `check_data`.
         drop: codes of warnings whose rows are to go too.
 
     Raises:
         DataError: as `check_data`.
-        UsageError: the output cannot be written, or would replace what is read.
+        UsageError: the output cannot be written.
     """
-    check = survey(
-        Path(path),
-        eval_path=None if eval_path is None else Path(eval_path),
-        limit=limit,
-        drop=drop,
-    )
-    cleaned = write_clean(Path(path), Path(output), dropped=check.dropped)
+    found = survey(path, eval_path=eval_path, layout=layout, limit=limit, drop=drop)
+    cleaned = write_clean(path, Path(output), layout=layout, dropped=found.dropped)
     rejects = Path(output).with_name(REJECTS)
-    return CleanReport(_report(path, check), cleaned.num_kept, cleaned.num_dropped, rejects)
+    return CleanReport(_report(path, found), cleaned.num_kept, cleaned.num_dropped, rejects)
 
 
 def _report(path: str | Path, found: Survey) -> CheckReport:

@@ -1,7 +1,8 @@
 """What can be wrong with data: one table of codes, and what one record shows by itself.
 
 1xx: bytes and JSON. 2xx: the shape of a row. 3xx: conversations. 4xx: meaning. 5xx: formats. 6xx:
-columns. An error (E) makes a row unusable; a warning (W) leaves it in use and asks for a look.
+columns. An error (E) makes a row unusable; a warning (W) leaves it in use and asks for a look (of
+W5xx: the row is in order, but there is nothing in it to learn from).
 `fault_kinds.py` says in words which kinds of bad rows have which code; `checks/` finds what takes
 more than one record, a slow look or a tokenizer.
 """
@@ -76,6 +77,12 @@ FAULTS: dict[str, Kind] = {
         "error",
         "remove what the message names; give a chat as a list of turns, not as rendered text",
     ),
+    "E501": Kind("unknown winner", "error", "write model_a, model_b, tie or tie (bothbad)"),
+    "E502": Kind("no ranking", "error", "give every response a rank or a score"),
+    "E503": Kind("broken reply tree", "error", "keep a tree's messages together, under one first"),
+    "E504": Kind("wrong number of fields", "error", "give every row as many as the header; quote"),
+    "E505": Kind("damaged CSV", "error", 'close every quote, and write " inside one as ""'),
+    "E506": Kind("damaged JSON array", "error", "write [row, row, …], or one row a line"),
     "W401": Kind("empty prompt", "warning", "right for free text only; else fill it in"),
     "W402": Kind("responses repeat the prompt", "warning", "cut the prompt off the responses"),
     "W403": Kind("speaker marker inside a turn", "warning", "cut the text where the turn ends"),
@@ -115,6 +122,11 @@ FAULTS: dict[str, Kind] = {
         "warning",
         "a model will learn the shortcut; add pairs in which it fails",
     ),
+    "W501": Kind("tie", "warning", "no pair is made; --format arena-labels gives both a label"),
+    "W502": Kind("both bad", "warning", "no pair is made; --format arena-labels labels both"),
+    "W503": Kind("nothing ranked", "warning", "no pair is made of responses of equal rank"),
+    "W504": Kind("different prompts", "warning", "no pair is made of answers to two prompts"),
+    "W505": Kind("undesirable response", "warning", "it is not imitated; KTO can learn from it"),
     "W601": Kind("unknown column", "warning", "kept and not used; is a known name misspelt?"),
 }
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from palate.data.checks.reading import open_source
 from palate.data.faults import FAULTS, Fault
+from palate.data.layout import Layout
 from palate.errors import UsageError
 
 REJECTS = "rejects.jsonl"
@@ -20,11 +21,14 @@ class Cleaned(NamedTuple):
     num_dropped: int
 
 
-def write_clean(path: Path, output: Path, *, dropped: Mapping[str, Fault]) -> Cleaned:
+def write_clean(
+    path: str | Path, output: Path, *, layout: Layout, dropped: Mapping[str, Fault]
+) -> Cleaned:
     """Write the rows that are not dropped, as they stand, as JSON lines; both files appear whole.
 
     Args:
         path: what is read.
+        layout: how it is read.
         output: the new file; the rejects go to `rejects.jsonl` beside it.
         dropped: by place, why a row is to go.
 
@@ -39,7 +43,7 @@ def write_clean(path: Path, output: Path, *, dropped: Mapping[str, Fault]) -> Cl
             drafts[0].open("w", encoding="utf-8") as kept,
             drafts[1].open("w", encoding="ascii") as rejected,
         ):
-            for row in open_source(path).rows:
+            for row in open_source(path, layout).rows:
                 why = dropped.get(row.origin)
                 if why is None:
                     num_kept += 1

@@ -19,6 +19,7 @@ from palate.data.checks.seen import Seen
 from palate.data.checks.shortcuts import shortcut_faults, try_shortcuts
 from palate.data.checks.tally import Tally
 from palate.data.faults import Fault, fault, quote
+from palate.data.layout import AS_THEY_SAY, Layout
 from palate.measures.estimate import Estimate
 from palate.measures.noise import label_noise
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from palate.data.render import Renderer
 
 # Files up to this size leave their indexes in memory.
-_SMALL_BYTES = 2**24
+_SMALL_BYTES = 2**22
 # More comparisons than these would only make the interval of the label noise narrower.
 _MAX_REPEATS = 100_000
 
@@ -77,9 +78,10 @@ class Survey:
 
 
 def survey(
-    path: Path,
+    path: str | Path,
     *,
-    eval_path: Path | None = None,
+    eval_path: str | Path | None = None,
+    layout: Layout = AS_THEY_SAY,
     limit: Limit | None = None,
     drop: Collection[str] | None = None,
 ) -> Survey:
@@ -88,6 +90,7 @@ def survey(
     Args:
         path: the file.
         eval_path: rows that must share no prompt with it; their own faults count too.
+        layout: what a person says of the rows of both.
         limit: adds what a tokenizer makes of the rows.
         drop: codes of warnings whose rows, beside those with errors, are remembered in `dropped`;
             None remembers none.
@@ -97,13 +100,13 @@ def survey(
     """
     with _indexes(path) as (seen, near):
         reading = _Pass(seen, near, limit, drop)
-        source = open_source(path)
+        source = open_source(path, layout)
         for row in source.rows:
             reading.take(row)
         if not reading.found.num_rows:
             reading.note([fault("E111", "there is no row in this file", origin=f"{path}:1")])
         if eval_path is not None:
-            for row in open_source(eval_path).rows:
+            for row in open_source(eval_path, layout).rows:
                 reading.hold_out(row)
             reading.note_overlaps()
         reading.close()
@@ -133,7 +136,7 @@ class _Pass:
                 self._columns.add(name)
                 message = f"{quote(name)} is a column that nothing reads"
                 self.note([fault("W601", message, origin=row.origin)])
-        if not any(found.severity == "error" for found in row.faults):
+        if not row.is_bad:
             self.found.num_good += all([self._take_record(record) for record in row.records])
 
     def hold_out(self, row: CheckedRow) -> None:
@@ -192,9 +195,10 @@ class _Pass:
 
 
 @contextmanager
-def _indexes(path: Path) -> Iterator[tuple[Seen, NearIndex]]:
+def _indexes(path: str | Path) -> Iterator[tuple[Seen, NearIndex]]:
     """Empty indexes, on disk where the file is large."""
-    if path.is_file() and path.stat().st_size <= _SMALL_BYTES:
+    # A packed file grows in reading, tenfold or so.
+    if Path(path).is_file() and Path(path).stat().st_size <= _SMALL_BYTES:
         with Seen() as seen, NearIndex() as near:
             yield seen, near
         return
