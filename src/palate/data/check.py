@@ -33,7 +33,7 @@ class CheckReport:
         share_desirable: in [0, 1], of the labels; None without any.
         num_repeated: comparisons that were made more than once.
         label_noise: the share of flipped labels, from those; None where they are too few.
-        shortcuts: accuracy of trivial rules on at most 2,000 pairs.
+        shortcuts: accuracy of trivial rules on at most 1,000 pairs.
     """
 
     path: str

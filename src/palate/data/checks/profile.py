@@ -14,7 +14,7 @@ from palate.data.checks.content import last_asked, texts_of
 from palate.data.records import Demonstration, Preference, Prompt
 from palate.measures.language import language_of
 
-NUM_SAMPLED_PAIRS = 2000
+NUM_SAMPLED_PAIRS = 1000
 # Of a sampled response this much is kept: shortcuts show in the beginning too, and memory is short.
 MAX_SAMPLED_CHARACTERS = 8000
 UNKNOWN = "not told"
