@@ -23,7 +23,10 @@ _NUM_FIRST_ROWS = 100
 _MAX_FIRST_CHARACTERS = 2**22
 # What people keep beside their rows, and nothing reads: no misspelt name.
 _USUAL_COLUMNS = frozenset(
-    ("id", "annotator", "source", "created_at", "tags", "score_chosen", "score_rejected", "model")
+    (
+        *("id", "annotator", "source", "created_at", "tags", "score_chosen", "score_rejected"),
+        *("model", "model_a", "model_b", "winner", "judge", "turn", "language", "question_id"),
+    )
 )
 _DOORS: dict[Gives, Door[Any]] = {
     "pairs": PREFERENCES,
@@ -53,6 +56,12 @@ class CheckedRow:
     def is_bad(self) -> bool:
         """Whether the row cannot be used."""
         return any(found.severity == "error" for found in self.faults)
+
+    @property
+    def first_chosen(self) -> bool | None:
+        """Whether the response shown first was chosen; None: not told, as in all but battles."""
+        winner = self.content.get("winner") if isinstance(self.content, dict) else None
+        return winner == "model_a" if winner in ("model_a", "model_b") else None
 
     @property
     def unknown(self) -> list[str]:

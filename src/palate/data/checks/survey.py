@@ -137,7 +137,8 @@ class _Pass:
                 message = f"{quote(name)} is a column that nothing reads"
                 self.note([fault("W601", message, origin=row.origin)])
         if not row.is_bad:
-            self.found.num_good += all([self._take_record(record) for record in row.records])
+            first = row.first_chosen
+            self.found.num_good += all([self._take_record(r, first) for r in row.records])
 
     def hold_out(self, row: CheckedRow) -> None:
         """Look at a row of the evaluation file."""
@@ -176,7 +177,7 @@ class _Pass:
         whole = [*found.lopsided.faults(), *shortcut_faults(found.shortcuts, origin=self._first)]
         found.tally.add(whole)  # of no single row, so nothing to drop
 
-    def _take_record(self, record: Record) -> bool:
+    def _take_record(self, record: Record, first_chosen: bool | None) -> bool:
         if self._limit is not None:
             renderer, max_length = self._limit
             rendered = render_row(record, renderer, max_length=max_length)
@@ -187,7 +188,7 @@ class _Pass:
         marks = self._seen.add(self._num_seen, record)
         self._near.add(self._num_seen, record)
         self.found.lopsided.add(record)
-        self.found.profile.add(self._num_seen, record, rank=marks.prompt)
+        self.found.profile.add(self._num_seen, record, rank=marks.prompt, first_chosen=first_chosen)
         self.note(content_warnings(record))
         self._num_seen += 1
         self.found.num_records += 1
