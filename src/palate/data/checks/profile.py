@@ -77,13 +77,8 @@ class Profile:
             self._hear(name, text)
         if isinstance(record, Preference):
             kept = [text[:MAX_SAMPLED_CHARACTERS] for text in (record.chosen, record.rejected)]
-            entry = (
-                -rank,
-                -number,
-                kept[0],
-                kept[1],
-                first_chosen,
-            )  # the heap's smallest is the one to go
+            # The heap gives up its smallest, which is the pair of the largest rank.
+            entry = (-rank, -number, kept[0], kept[1], first_chosen)
             if len(self._sample) < NUM_SAMPLED_PAIRS:
                 heappush(self._sample, entry)
             elif entry > self._sample[0]:
@@ -106,7 +101,7 @@ class Profile:
 
     def sample(self) -> list[SampledPair]:
         """The sampled pairs, in the order of the file."""
-        pairs = [SampledPair(-rank, -number, *rest) for rank, number, *rest in self._sample]
+        pairs = [SampledPair(-rank, -number, c, r, f) for rank, number, c, r, f in self._sample]
         return sorted(pairs, key=lambda pair: pair.number)
 
     def _measure(self, name: str, length: int) -> None:

@@ -1,11 +1,12 @@
 """One pass over a file of any size: everything that the check knows of it, in bounded memory."""
 
+import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, NamedTuple
 
 from palate.data.checks.across import contradictions, duplicates, near_duplicates, overlaps
@@ -20,6 +21,7 @@ from palate.data.checks.shortcuts import shortcut_faults, try_shortcuts
 from palate.data.checks.tally import Tally
 from palate.data.faults import Fault, fault, quote
 from palate.data.layout import AS_THEY_SAY, Layout
+from palate.errors import UsageError
 from palate.measures.estimate import Estimate
 from palate.measures.noise import label_noise
 
@@ -97,6 +99,7 @@ def survey(
 
     Raises:
         DataError: a file is missing, a folder, damaged or of another kind.
+        UsageError: there is no room for the index of a large file.
     """
     with _indexes(path) as (seen, near):
         reading = _Pass(seen, near, limit, drop)
@@ -203,9 +206,15 @@ def _indexes(path: str | Path) -> Iterator[tuple[Seen, NearIndex]]:
         with Seen() as seen, NearIndex() as near:
             yield seen, near
         return
-    with (
-        TemporaryDirectory(prefix="palate-check-") as folder,
-        Seen(Path(folder)) as seen,
-        NearIndex(Path(folder)) as near,
-    ):
-        yield seen, near
+    try:
+        with (
+            TemporaryDirectory(prefix="palate-check-") as folder,
+            Seen(Path(folder)) as seen,
+            NearIndex(Path(folder)) as near,
+        ):
+            yield seen, near
+    except sqlite3.OperationalError as error:
+        raise UsageError(
+            f"{gettempdir()}: the check keeps its index there, and cannot ({error}); set TMPDIR to "
+            "a folder with room, about the size of the file"
+        ) from None
