@@ -156,3 +156,11 @@ def test_training_says_what_may_spoil_it_a_line_a_kind(
     told = [line for line in said.err.splitlines() if line.startswith(f"{path}: warning")]
     assert [line.split()[2] for line in told] == ["W406", "W407"]
     assert f"1 row, first {path}:9: repeats {path}:1" in told[0]
+
+
+def test_few_prompts_give_no_verdict_and_that_is_said(
+    palate: Palate, model: Path, pairs: Path
+) -> None:
+    said = palate("check", pairs, "--model", model)
+    assert said.code == 0
+    assert "SFT first? not told: fewer than 20 prompts" in said.out

@@ -18,10 +18,11 @@ DEFAULT_MAX_LENGTH = 1024
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check came to; `fit` needs a model, `clean` a file to write."""
+    """What a check came to; `fit` needs a model and twenty prompts, `clean` a file to write."""
 
     report: CheckReport
     fit: "Fit | None" = None
+    has_model: bool = False
     clean: CleanReport | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -83,8 +84,8 @@ def run_check(
         )
         report = clean.report
     if loaded is None or limit is None:
-        return Checked(report, None, clean)
+        return Checked(report, clean=clean)
     from palate.experiments.fit import measure_fit
 
     fit = measure_fit(loaded, data, layout=layout, max_length=limit.max_length)
-    return Checked(report, fit, clean)
+    return Checked(report, fit, has_model=True, clean=clean)

@@ -98,9 +98,10 @@ def console_lines(checked: Checked) -> Iterator[str]:
         yield ""
         width = max(len(fact.name) for fact in known)
         yield from (plain(f"{f.name:<{width}}  {f.value}  ({f.reading})") for f in known)
-    if fit:
+    if checked.has_model:
+        few = "not told: fewer than 20 prompts have a response that fits"
         yield ""
-        yield f"SFT first? {fit.verdict()}"
+        yield f"SFT first? {fit.verdict() if fit else few}"
     yield ""
     yield outcome(report)
 
