@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from palate.data.checks.reading import open_source
 from palate.data.render import Renderer
 from palate.experiments.answers import as_policy
 from palate.experiments.fit import choose_rows, measure_fit
@@ -76,11 +77,14 @@ def test_labelled_rows_count_where_they_are_desirable(
     ]
     renderer = Renderer(load(base_model_path()).tokenizer)
     path = _write(tmp_path / "labelled.jsonl", rows)
-    shown = choose_rows(path, renderer, max_length=160, num_rows=1000)
+    shown = choose_rows(open_source(path), renderer, max_length=160, num_rows=1000)
     assert not shown.has_rejected
     assert len(shown.trees) == len(own_rows)
     again = choose_rows(
-        _write(tmp_path / "back.jsonl", rows[::-1]), renderer, max_length=160, num_rows=5
+        open_source(_write(tmp_path / "back.jsonl", rows[::-1])),
+        renderer,
+        max_length=160,
+        num_rows=5,
     )
     assert {tree.prompt for tree in again.trees} == {tree.prompt for tree in shown.trees[:5]}
 

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from palate.errors import DataError
-from palate.measures.baselines import bag_of_words, longer_wins
+from palate.measures.baselines import (
+    bag_of_words,
+    first_wins,
+    longer_wins,
+    more_punctuation_wins,
+)
 from palate.measures.estimate import rate_estimate
 
 NOUNS = ("order", "refund", "parcel", "bill", "address", "invoice", "ticket", "key")
@@ -68,3 +73,15 @@ def test_refusals() -> None:
         bag_of_words(chosen=[], rejected=[])
     with pytest.raises(DataError, match="5 folds need as many prompts, and there are 2"):
         bag_of_words(chosen=["a", "b"], rejected=["c", "d"])
+
+
+def test_punctuation_counts_signs_and_an_even_number_counts_half() -> None:
+    found = more_punctuation_wins(
+        chosen=["a, b.", "- a\n- b", "a!", "no"], rejected=["a b.", "a, b", "b?", "no. way."]
+    )
+    assert (found.value, found.n) == ((1 + 1 + 0.5 + 0) / 4, 4)
+
+
+def test_first_wins_is_a_share_over_prompts() -> None:
+    found = first_wins([True, True, False, True], groups=["a", "a", "b", "c"])
+    assert (found.value, found.n) == (0.75, 3)

@@ -8,9 +8,8 @@ import typer
 from palate.cli.inputs import load_model
 from palate.cli.output import check_output, only_json, print_json, say
 from palate.cli.rows import DEFAULT_RULE, Columns, Form, Margins, MaxLine, RuleName, layout
-from palate.data.check import Limit, check_data, clean_data
 from palate.data.checks.clean import check_targets
-from palate.errors import UsageError
+from palate.experiments.check_run import refuse_contradictions, run_check
 
 HELP = """Report every fault of a file of pairs, labelled responses, demonstrations or prompts.
 
@@ -22,7 +21,7 @@ docs/faults.md; how to read the numbers: docs/check.md."""
 
 def check(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="rows: a file, saved data set, OWNER/NAME or -")
+        str, typer.Argument(metavar="DATA", help="rows: file, saved data set, hub name, -")
     ],
     eval_data: Annotated[
         str | None, typer.Option(help="rows that must share no prompt with DATA")
@@ -46,41 +45,30 @@ def check(
     max_line_bytes: MaxLine = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
+    how = layout(format, columns, rule, margins, max_line_bytes)
     check_output(html, flag="--html")
     check_targets(data, write_clean, drop=drop or ())
-    how = layout(format, columns, rule, margins, max_line_bytes)
-    if data == "-" and (write_clean or model):
-        raise UsageError("-: --write-clean and --model read the rows twice; give a file")
-    if max_length is not None and model is None:
-        raise UsageError("--max-length counts a tokenizer's tokens; name it with --model")
-    loaded, limit, fit = None, None, None
-    if model is not None:
-        with only_json(True):
-            from palate.data.render import Renderer
-            from palate.experiments.fit import measure_fit
-
-            loaded = load_model(model)
-            limit = Limit(Renderer(loaded.tokenizer), max_length or 1024)
-    if write_clean is None:
-        report = check_data(data, eval_path=eval_data, layout=how, limit=limit)
-    else:
-        found = clean_data(
-            data, write_clean, eval_path=eval_data, layout=how, limit=limit, drop=drop or ()
-        )
-        report = found.report
-        say(f"{write_clean}: {found.num_kept} rows; {found.num_dropped} in {found.rejects}")
-    if loaded is not None and limit is not None:
-        with only_json(True):
-            fit = measure_fit(loaded, Path(data), max_length=limit.max_length, layout=how)
+    refuse_contradictions(
+        data, has_model=model is not None, max_length=max_length, write_clean=write_clean
+    )
+    with only_json(True):
+        loaded = None if model is None else load_model(model)
+        found = run_check(
+            data, eval_data=eval_data, layout=how, loaded=loaded, max_length=max_length,
+            write_clean=write_clean, drop=drop or (),
+        )  # fmt: skip
+    if found.clean:
+        say(f"{write_clean}: {found.clean.num_kept} rows; "
+            f"{found.clean.num_dropped} in {found.clean.rejects}")  # fmt: skip
     if html is not None:
         from palate.experiments.check_page import write_check_page
 
-        write_check_page(report, Path(html), fit=fit)
+        write_check_page(found, Path(html))
     if as_json:
-        print_json(report.to_json() | {"fit": fit and fit.to_json()})
+        print_json(found.to_json())
     else:
         from palate.experiments.check_words import console_lines
 
-        print("\n".join(console_lines(report, fit)))
-    if report.num_errors:
+        print("\n".join(console_lines(found)))
+    if found.report.num_errors:
         raise typer.Exit(2)

@@ -33,7 +33,7 @@ class CheckReport:
         share_desirable: in [0, 1], of the labels; None without any.
         num_repeated: comparisons that were made more than once.
         label_noise: the share of flipped labels, from those; None where they are too few.
-        shortcuts: accuracy of trivial rules on at most 2,000 pairs.
+        shortcuts: accuracy of trivial rules on at most 1,000 pairs.
     """
 
     path: str
@@ -92,10 +92,10 @@ def check_data(
     layout: Layout = AS_THEY_SAY,
     limit: Limit | None = None,
 ) -> CheckReport:
-    """Read a file and report all that is wrong with it, refusing nothing.
+    """Read a source and report all that is wrong with it, refusing nothing.
 
     Args:
-        path: the file, or a saved `datasets` folder.
+        path: whatever palate.data.files reads.
         eval_path: rows that must share no prompt with `path`; their own faults count too.
         layout: what a person says of the rows of both.
         limit: a tokenizer and max_length: adds what they make of the rows.
@@ -103,13 +103,7 @@ def check_data(
     Raises:
         DataError: a file is missing, a folder, damaged or of another kind.
     """
-    found = survey(
-        Path(path),
-        eval_path=None if eval_path is None else Path(eval_path),
-        layout=layout,
-        limit=limit,
-    )
-    return _report(path, found)
+    return _report(path, survey(path, eval_path=eval_path, layout=layout, limit=limit))
 
 
 def clean_data(
@@ -121,14 +115,14 @@ def clean_data(
     limit: Limit | None = None,
     drop: Collection[str] = (),
 ) -> CleanReport:
-    """Check a file, and write its usable rows to another; the file is read twice.
+    """Check a source, and write its usable rows to a file of JSON lines; it is read twice.
 
     Rows with an error go to `rejects.jsonl` beside the output, from which they can be read again
     once mended; so do training rows whose prompt is evaluated on.
 
     Args:
-        path: as in `check_data`.
-        output: the new file, JSON lines.
+        path: as in `check_data`, but not standard input.
+        output: the new file.
         eval_path: as in `check_data`.
         layout: as in `check_data`.
         limit: as in `check_data`.
@@ -136,18 +130,12 @@ def clean_data(
 
     Raises:
         DataError: as `check_data`.
-        UsageError: the output cannot be written, or would replace what is read.
+        UsageError: the output cannot be written.
     """
-    check = survey(
-        Path(path),
-        eval_path=None if eval_path is None else Path(eval_path),
-        layout=layout,
-        limit=limit,
-        drop=drop,
-    )
-    cleaned = write_clean(Path(path), Path(output), dropped=check.dropped, layout=layout)
+    found = survey(path, eval_path=eval_path, layout=layout, limit=limit, drop=drop)
+    cleaned = write_clean(path, Path(output), layout=layout, dropped=found.dropped)
     rejects = Path(output).with_name(REJECTS)
-    return CleanReport(_report(path, check), cleaned.num_kept, cleaned.num_dropped, rejects)
+    return CleanReport(_report(path, found), cleaned.num_kept, cleaned.num_dropped, rejects)
 
 
 def _report(path: str | Path, found: Survey) -> CheckReport:

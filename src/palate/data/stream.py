@@ -51,7 +51,12 @@ class Read(Generic[Record]):
 
 
 def stream(
-    lines: Iterable[Line], door: Door[Record], layout: Layout, *, keep_columns: bool = False
+    lines: Iterable[Line],
+    door: Door[Record],
+    layout: Layout,
+    *,
+    keep_columns: bool = False,
+    settled: str = "",
 ) -> Iterator[Read[Record]]:
     """Read rows one by one.
 
@@ -60,13 +65,14 @@ def stream(
         door: which kind of records is wanted.
         layout: what a person says of the rows.
         keep_columns: leave beside each record the columns that its format does not know.
+        settled: the name of the file's format and shape, where a look ahead has told it.
 
     Raises:
         UsageError: the layout names a format that does not exist or does not fit.
     """
     if layout.format is not None:
         door.named(layout.format)
-    settled, first_origin = "", ""
+    first_origin = "the file"
     for line in map(unwrap_reject, lines):
         try:
             read = read_row(line, door, layout, keep_columns=keep_columns)

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from palate.data.check import CheckReport
 from palate.errors import UsageError
 from palate.experiments import check_words as words
 from palate.experiments import table
-from palate.measures.on_policy import Fit
+from palate.experiments.check_run import Checked
 
 
-def write_check_page(report: CheckReport, path: Path, *, fit: Fit | None = None) -> None:
+def write_check_page(checked: Checked, path: Path) -> None:
     """Write the page, replacing an older one in one step.
 
     Raises:
@@ -22,7 +21,7 @@ def write_check_page(report: CheckReport, path: Path, *, fit: Fit | None = None)
     """
     draft = path.with_name(f".{path.name}.part")
     try:
-        draft.write_text(render_check_page(report, fit=fit), encoding="utf-8")
+        draft.write_text(render_check_page(checked), encoding="utf-8")
         os.replace(draft, path)  # noqa: PTH105 - the atomic call, by its name
     except OSError as error:
         raise UsageError(
@@ -30,8 +29,9 @@ def write_check_page(report: CheckReport, path: Path, *, fit: Fit | None = None)
         ) from None
 
 
-def render_check_page(report: CheckReport, *, fit: Fit | None = None) -> str:
+def render_check_page(checked: Checked) -> str:
     """The report as one self-contained HTML page."""
+    report, fit = checked.report, checked.fit
     return _template().render(
         report=report,
         summary=words.summary(report),

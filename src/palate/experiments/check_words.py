@@ -1,12 +1,15 @@
 """What a check found, in words: the same on the console and on the page."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from palate.data.check import CheckReport, Lengths
+from palate.experiments.check_run import Checked
 from palate.experiments.table import measured, percentage, plain
 from palate.measures.estimate import Estimate
-from palate.measures.on_policy import Fit
+
+if TYPE_CHECKING:
+    from palate.measures.on_policy import Fit
 
 _UNITS = {"tokens": "tokens of prompt + response"}
 
@@ -57,7 +60,7 @@ def facts(report: CheckReport) -> Iterator[Fact]:
         yield Fact("label noise", noise, f"{reading}; copied rows make it too low")
 
 
-def fit_facts(fit: Fit) -> Iterator[Fact]:
+def fit_facts(fit: "Fit") -> Iterator[Fact]:
     """How the model stands to the rows; likelihoods per token."""
     reading = "mean over responses; nearer 0 is likelier"
     for name, estimate in (
@@ -78,8 +81,9 @@ def fit_facts(fit: Fit) -> Iterator[Fact]:
             yield Fact(name, _estimate(estimate), reading)
 
 
-def console_lines(report: CheckReport, fit: Fit | None = None) -> Iterator[str]:
+def console_lines(checked: Checked) -> Iterator[str]:
     """The report as lines that a terminal can show, whatever the data hold."""
+    report, fit = checked.report, checked.fit
     yield plain(f"{report.path}: {summary(report)}")
     for group in report.faults:
         yield ""
@@ -94,9 +98,10 @@ def console_lines(report: CheckReport, fit: Fit | None = None) -> Iterator[str]:
         yield ""
         width = max(len(fact.name) for fact in known)
         yield from (plain(f"{f.name:<{width}}  {f.value}  ({f.reading})") for f in known)
-    if fit:
+    if checked.has_model:
+        few = "not told: fewer than 20 prompts have a response that fits"
         yield ""
-        yield f"SFT first? {fit.verdict()}"
+        yield f"SFT first? {fit.verdict() if fit else few}"
     yield ""
     yield outcome(report)
 

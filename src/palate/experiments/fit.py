@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from palate.data.checks.reading import Record, open_source
+from palate.data.checks.reading import Record, Source, open_source
 from palate.data.checks.rendering import render_row
 from palate.data.checks.seen import fingerprint_of
 from palate.data.layout import AS_THEY_SAY, Layout
@@ -42,10 +42,10 @@ class Shown:
 
 def measure_fit(
     loaded: Loaded,
-    path: Path,
+    path: str | Path,
     *,
-    max_length: int,
     layout: Layout = AS_THEY_SAY,
+    max_length: int,
     num_rows: int = NUM_ROWS,
     seed: int = 0,
 ) -> Fit | None:
@@ -58,6 +58,7 @@ def measure_fit(
     Args:
         loaded: the model.
         path: pairs, labelled responses or demonstrations.
+        layout: what a person says of them.
         max_length: longer rows are left out.
         layout: what a person says of the rows.
         num_rows: rows to look at.
@@ -67,7 +68,9 @@ def measure_fit(
         None where fewer than 20 prompts have a response.
     """
     renderer = Renderer(loaded.tokenizer)
-    shown = choose_rows(path, renderer, max_length=max_length, num_rows=num_rows, layout=layout)
+    shown = choose_rows(
+        open_source(path, layout), renderer, max_length=max_length, num_rows=num_rows
+    )
     prompts = list(dict.fromkeys(tree.prompt for tree in shown.trees))
     if len(prompts) < MIN_PROMPTS:
         return None
@@ -91,19 +94,12 @@ def measure_fit(
     )
 
 
-def choose_rows(
-    path: Path,
-    renderer: Renderer,
-    *,
-    max_length: int,
-    num_rows: int,
-    layout: Layout = AS_THEY_SAY,
-) -> Shown:
+def choose_rows(source: Source, renderer: Renderer, *, max_length: int, num_rows: int) -> Shown:
     """Rows of the prompts with the smallest fingerprints, as far as they can be rendered and fit.
 
     Looks at four times as many as are wanted, so that a few that do not fit are made up for.
     """
-    met = (record for row in open_source(path, layout).rows for record in row.records)
+    met = (record for row in source.rows for record in row.records)
     ranked = ((fingerprint_of(r).prompt, i, r) for i, r in enumerate(filter(_is_shown, met)))
     first = nsmallest(4 * num_rows, ranked, key=lambda entry: entry[:2])
     usable = [

@@ -7,7 +7,7 @@ Small on purpose: it names a language where the evidence is plain and says None 
 import re
 from functools import lru_cache
 
-MAX_CHARACTERS = 1000
+MAX_CHARACTERS = 500
 MIN_LETTERS = 20
 MIN_SCRIPT_SHARE = 0.7
 # Of the words of a text, the commonest forty of its language are a third or so.
@@ -64,7 +64,7 @@ def language_of(text: str) -> str | None:
     """Name the language of a text, or its script where the script says no more.
 
     Args:
-        text: any; the first 1,000 characters are looked at.
+        text: any; the first 500 characters are looked at.
 
     Returns:
         "English", "German", "Cyrillic", "Han" …; None where the evidence is thin or mixed.

@@ -6,7 +6,7 @@ A plant changes one row (or its line, or its neighbors) and says which line the 
 import gzip
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from tests.data.corpus.clean import (
@@ -38,12 +38,14 @@ class Plant:
         plant: rows and a place (from 0) → the file.
         rows: clean rows to plant it in.
         everywhere: it concerns the whole file, so the place does not matter.
+        not_first: at the first row it would be another file (a JSON array) or format.
         tokenized: it needs the tiny tokenizer, and a limit of MAX_TOKENS.
     """
 
     plant: Callable[[list[Row], int], Planted]
     rows: Rows = text_pairs
     everywhere: bool = False
+    not_first: bool = False
     tokenized: bool = False
 
 
@@ -186,7 +188,7 @@ PLANTS: dict[str, Plant] = {
     "integer of thousands of digits": _line(
         lambda line: line[:-1] + b', "id": ' + b"9" * 5000 + b"}"
     ),
-    "array as a row": _line(lambda line: b"[" + line + b"]"),
+    "array as a row": replace(_line(lambda line: b"[" + line + b"]"), not_first=True),
     "number as a row": _line(lambda _: b"17"),
     "string as a row": _line(lambda _: b'"a row"'),
     "null as a row": _line(lambda _: b"null"),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from palate.data.checks.reading import open_source
 from palate.data.faults import FAULTS, Fault
-from palate.data.layout import AS_THEY_SAY, Layout
+from palate.data.layout import Layout
 from palate.errors import UsageError
 
 REJECTS = "rejects.jsonl"
@@ -22,12 +22,13 @@ class Cleaned(NamedTuple):
 
 
 def write_clean(
-    path: Path, output: Path, *, dropped: Mapping[str, Fault], layout: Layout = AS_THEY_SAY
+    path: str | Path, output: Path, *, layout: Layout, dropped: Mapping[str, Fault]
 ) -> Cleaned:
     """Write the rows that are not dropped, as they stand, as JSON lines; both files appear whole.
 
     Args:
         path: what is read.
+        layout: how it is read.
         output: the new file; the rejects go to `rejects.jsonl` beside it.
         dropped: by place, why a row is to go.
         layout: what a person says of the rows; renamed columns are written under their new names.

@@ -14,7 +14,7 @@ from palate.data.checks.content import last_asked, texts_of
 from palate.data.records import Demonstration, Preference, Prompt
 from palate.measures.language import language_of
 
-NUM_SAMPLED_PAIRS = 2000
+NUM_SAMPLED_PAIRS = 1000
 # Of a sampled response this much is kept: shortcuts show in the beginning too, and memory is short.
 MAX_SAMPLED_CHARACTERS = 8000
 UNKNOWN = "not told"
@@ -31,12 +31,21 @@ class Lengths:
 
 
 class SampledPair(NamedTuple):
-    """A pair of the sample; `rank` decides who is in it, equal for pairs of one prompt."""
+    """A pair of the sample.
+
+    Attributes:
+        rank: decides who is in it; equal for pairs of one prompt.
+        number: its place in the file.
+        chosen: the beginning of the response.
+        rejected: the same of the other.
+        first_chosen: whether the response that was shown first was chosen; None: not known.
+    """
 
     rank: int
     number: int
     chosen: str
     rejected: str
+    first_chosen: bool | None
 
 
 class Profile:
@@ -49,10 +58,17 @@ class Profile:
     def __init__(self) -> None:
         self._lengths: dict[str, array[int]] = {}
         self._languages: dict[str, Counter[str]] = {}
-        self._sample: list[tuple[int, int, str, str]] = []
+        self._sample: list[tuple[int, int, str, str, bool | None]] = []
 
-    def add(self, number: int, record: Prompt | Demonstration | Preference, *, rank: int) -> None:
-        """Take a row in; `rank` is a fingerprint of its prompt."""
+    def add(
+        self,
+        number: int,
+        record: Prompt | Demonstration | Preference,
+        *,
+        rank: int,
+        first_chosen: bool | None = None,
+    ) -> None:
+        """Take a row in; `rank` is a fingerprint of its prompt, the rest as in the sample."""
         texts = texts_of(record)
         self._measure("prompt", sum(map(len, texts.asked.values())))
         self._hear("prompt", last_asked(record.prompt))
@@ -61,7 +77,8 @@ class Profile:
             self._hear(name, text)
         if isinstance(record, Preference):
             kept = [text[:MAX_SAMPLED_CHARACTERS] for text in (record.chosen, record.rejected)]
-            entry = (-rank, -number, kept[0], kept[1])  # the heap's smallest is the one to go
+            # The heap gives up its smallest, which is the pair of the largest rank.
+            entry = (-rank, -number, kept[0], kept[1], first_chosen)
             if len(self._sample) < NUM_SAMPLED_PAIRS:
                 heappush(self._sample, entry)
             elif entry > self._sample[0]:
@@ -84,7 +101,7 @@ class Profile:
 
     def sample(self) -> list[SampledPair]:
         """The sampled pairs, in the order of the file."""
-        pairs = [SampledPair(-rank, -number, c, r) for rank, number, c, r in self._sample]
+        pairs = [SampledPair(-rank, -number, c, r, f) for rank, number, c, r, f in self._sample]
         return sorted(pairs, key=lambda pair: pair.number)
 
     def _measure(self, name: str, length: int) -> None:

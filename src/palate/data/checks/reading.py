@@ -1,26 +1,39 @@
 """Files → rows as the check sees them: one at a time, usable or not, each with what it holds."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from palate.data.doors import ANY
-from palate.data.faults import Fault, RowFault, fault
+from palate.data.doors import ANY, COMPARISONS, DEMONSTRATIONS, PREFERENCES, PROMPTS, Door
+from palate.data.faults import Fault, Refusal
 from palate.data.files import lines_of
-from palate.data.formats.format import Record as Record
+from palate.data.formats import Gives
 from palate.data.layout import AS_THEY_SAY, Layout
 from palate.data.lines import Line
-from palate.data.stream import Read, read_row, unwrap_reject
+from palate.data.records import Demonstration, Preference, Prompt
+from palate.data.stream import stream, unwrap_reject
+
+Record = Preference | Demonstration | Prompt
 
 # The format of a file is that of most of its first rows: the first one may be the broken one.
 _NUM_FIRST_ROWS = 100
 _MAX_FIRST_CHARACTERS = 2**22
-# Beside a format's own, columns that say something of a row, and that nobody misses.
-_KNOWN_COLUMNS = frozenset(
-    ["id", "annotator", "source", "created_at", "tags", "score_chosen", "score_rejected"]
+# What people keep beside their rows, and nothing reads: no misspelt name.
+_USUAL_COLUMNS = frozenset(
+    (
+        *("id", "annotator", "source", "created_at", "tags", "score_chosen", "score_rejected"),
+        *("model", "model_a", "model_b", "winner", "judge", "turn", "language", "question_id"),
+    )
 )
+_DOORS: dict[Gives, Door[Any]] = {
+    "pairs": PREFERENCES,
+    "labelled": COMPARISONS,
+    "demonstrations": DEMONSTRATIONS,
+    "prompts": PROMPTS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +42,32 @@ class CheckedRow:
 
     Attributes:
         origin: "file:line".
-        content: the row, or what stands there where it is none; for the file of rejects.
-        records: what it holds; nothing where it cannot be used.
-        faults: its one error, or the warnings of its records.
-        unknown: names of columns that nothing reads.
+        content: the row, or what stands there where it is none; for a clean file, and the rejects.
+        records: what it holds; nothing where it cannot be used, or has nothing to give (W5xx).
+        faults: its one error, or warnings.
     """
 
     origin: str
     content: object
     records: tuple[Record, ...]
     faults: tuple[Fault, ...]
-    unknown: tuple[str, ...] = ()
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether the row cannot be used."""
+        return any(found.severity == "error" for found in self.faults)
+
+    @property
+    def first_chosen(self) -> bool | None:
+        """Whether the response shown first was chosen; None: not told, as in all but battles."""
+        winner = self.content.get("winner") if isinstance(self.content, dict) else None
+        return winner == "model_a" if winner in ("model_a", "model_b") else None
+
+    @property
+    def unknown(self) -> list[str]:
+        """Names of columns that nothing reads, and that may be meant for something."""
+        names = dict.fromkeys(name for record in self.records for name in record.columns)
+        return [name for name in names if name not in _USUAL_COLUMNS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +75,7 @@ class Source:
     """A file that is being read.
 
     Attributes:
-        format: the name of its rows' format, "" where no row is usable.
+        format: the name of its rows' format and shape, "" where no row is usable.
         rows: its rows, which can be read once.
     """
 
@@ -55,45 +83,59 @@ class Source:
     rows: Iterator[CheckedRow]
 
 
+class _Shape(NamedTuple):
+    """What a row looks like: which kind of records it would give, and its format's name."""
+
+    gives: Gives
+    called: str
+
+
 def open_source(path: str | Path, layout: Layout = AS_THEY_SAY) -> Source:
-    """Begin to read a file of any kind of rows.
+    """Begin to read a source of any kind of rows.
 
     Raises:
-        DataError: the file is missing, a folder or damaged.
+        DataError: the file is missing, damaged or no file to read.
+        RecipeError: the layout names a format that does not exist.
     """
     lines = map(unwrap_reject, lines_of(path, layout))
-    first, num_characters = [], 0
-    for line in lines:
-        first.append(line)
+    first = list(_first_of(lines))
+    shapes = Counter(shape for line in first if (shape := _shape_of(line, layout)))
+    gives, called = shapes.most_common(1)[0][0] if shapes else _Shape("pairs", "")
+    rows = _checked(chain(first, lines), _DOORS[gives], layout, called)
+    return Source(called, rows)
+
+
+def _first_of(lines: Iterator[Line]) -> Iterator[Line]:
+    num_characters = 0
+    for line in islice(lines, _NUM_FIRST_ROWS):
+        yield line
         num_characters += sum(len(str(value)) for value in (line.row or {}).values())
-        if len(first) >= _NUM_FIRST_ROWS or num_characters > _MAX_FIRST_CHARACTERS:
-            break
-    named = Counter(name for line in first if (name := _format_of(line, layout)))
-    form = named.most_common(1)[0][0] if named else ""
-    rows = (_checked(line, form, layout) for line in chain(first, lines))
-    return Source(form, rows)
+        if num_characters > _MAX_FIRST_CHARACTERS:
+            return
 
 
-def _format_of(line: Line, layout: Layout) -> str:
+def _shape_of(line: Line, layout: Layout) -> _Shape | None:
+    if line.row is None:
+        return None
     try:
-        return _read(line, layout).format
-    except RowFault:
-        return ""
+        found = ANY.find(line.row, layout)
+        return _Shape(found.gives, found.called(line.row))
+    except Refusal:
+        return None
 
 
-def _checked(line: Line, form: str, layout: Layout) -> CheckedRow:
-    content = line.raw if line.row is None else dict(line.row)
-    try:
-        read = _read(line, layout)
-        if read.format != form:
-            message = f'this row is "{read.format}", the file is "{form}"'
-            raise RowFault(fault("E205", message, origin=line.origin))
-    except RowFault as error:
-        return CheckedRow(line.origin, content, (), (error.fault,))
-    beside = read.records[0].columns if read.records else ()
-    unknown = tuple(str(name) for name in beside if name not in _KNOWN_COLUMNS)
-    return CheckedRow(line.origin, content, read.records, read.faults, unknown)
+def _checked(
+    lines: Iterable[Line], door: Door[Any], layout: Layout, called: str
+) -> Iterator[CheckedRow]:
+    passed: list[Line] = []
 
+    def passing() -> Iterator[Line]:
+        for line in lines:
+            passed.append(line)
+            yield line
 
-def _read(line: Line, layout: Layout) -> Read[Record]:
-    return read_row(line, ANY, layout, keep_columns=True)
+    # A line in, a row out: so a row's line is the one that has just passed.
+    for read in stream(passing(), door, layout, keep_columns=True, settled=called):
+        line = passed.pop()
+        content = line.raw if line.row is None else dict(line.row)
+        yield CheckedRow(read.origin, content, read.records, read.faults)

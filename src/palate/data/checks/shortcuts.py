@@ -16,16 +16,24 @@ MIN_PROMPTS = 20
 def try_shortcuts(pairs: Sequence[SampledPair]) -> dict[str, Estimate]:
     """Accuracy of each trivial rule, by its name; nothing below 20 distinct prompts.
 
-    Bag of words is cross-validated; the others have nothing to fit.
+    "First wins" only where every pair tells which response was shown first. Bag of words is
+    cross-validated; the others have nothing to fit.
     """
     prompts = np.array([pair.rank for pair in pairs], dtype=np.int64)
     if len(np.unique(prompts)) < MIN_PROMPTS:
         return {}
     # scipy takes a moment to load, and small files do without.
-    from palate.measures.baselines import bag_of_words, longer_wins, more_punctuation_wins
+    from palate.measures.baselines import (
+        bag_of_words,
+        first_wins,
+        longer_wins,
+        more_punctuation_wins,
+    )
 
     chosen, rejected = [pair.chosen for pair in pairs], [pair.rejected for pair in pairs]
-    return {
+    first = [pair.first_chosen for pair in pairs if pair.first_chosen is not None]
+    told = {"first wins": first_wins(first, groups=prompts)} if len(first) == len(pairs) else {}
+    return told | {
         "longer wins": longer_wins(chosen=chosen, rejected=rejected, groups=prompts),
         "more punctuation wins": more_punctuation_wins(
             chosen=chosen, rejected=rejected, groups=prompts

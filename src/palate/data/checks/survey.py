@@ -1,11 +1,12 @@
 """One pass over a file of any size: everything that the check knows of it, in bounded memory."""
 
+import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, NamedTuple
 
 from palate.data.checks.across import contradictions, duplicates, near_duplicates, overlaps
@@ -20,6 +21,7 @@ from palate.data.checks.shortcuts import shortcut_faults, try_shortcuts
 from palate.data.checks.tally import Tally
 from palate.data.faults import Fault, fault, quote
 from palate.data.layout import AS_THEY_SAY, Layout
+from palate.errors import UsageError
 from palate.measures.estimate import Estimate
 from palate.measures.noise import label_noise
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from palate.data.render import Renderer
 
 # Files up to this size leave their indexes in memory.
-_SMALL_BYTES = 2**24
+_SMALL_BYTES = 2**22
 # More comparisons than these would only make the interval of the label noise narrower.
 _MAX_REPEATS = 100_000
 
@@ -78,9 +80,9 @@ class Survey:
 
 
 def survey(
-    path: Path,
+    path: str | Path,
     *,
-    eval_path: Path | None = None,
+    eval_path: str | Path | None = None,
     layout: Layout = AS_THEY_SAY,
     limit: Limit | None = None,
     drop: Collection[str] | None = None,
@@ -97,6 +99,7 @@ def survey(
 
     Raises:
         DataError: a file is missing, a folder, damaged or of another kind.
+        UsageError: there is no room for the index of a large file.
     """
     with _indexes(path) as (seen, near):
         reading = _Pass(seen, near, limit, drop)
@@ -136,8 +139,9 @@ class _Pass:
                 self._columns.add(name)
                 message = f"{quote(name)} is a column that nothing reads"
                 self.note([fault("W601", message, origin=row.origin)])
-        if not any(found.severity == "error" for found in row.faults):
-            self.found.num_good += all([self._take_record(record) for record in row.records])
+        if not row.is_bad:
+            first = row.first_chosen
+            self.found.num_good += all([self._take_record(r, first) for r in row.records])
 
     def hold_out(self, row: CheckedRow) -> None:
         """Look at a row of the evaluation file."""
@@ -176,7 +180,7 @@ class _Pass:
         whole = [*found.lopsided.faults(), *shortcut_faults(found.shortcuts, origin=self._first)]
         found.tally.add(whole)  # of no single row, so nothing to drop
 
-    def _take_record(self, record: Record) -> bool:
+    def _take_record(self, record: Record, first_chosen: bool | None) -> bool:
         if self._limit is not None:
             renderer, max_length = self._limit
             rendered = render_row(record, renderer, max_length=max_length)
@@ -187,7 +191,7 @@ class _Pass:
         marks = self._seen.add(self._num_seen, record)
         self._near.add(self._num_seen, record)
         self.found.lopsided.add(record)
-        self.found.profile.add(self._num_seen, record, rank=marks.prompt)
+        self.found.profile.add(self._num_seen, record, rank=marks.prompt, first_chosen=first_chosen)
         self.note(content_warnings(record))
         self._num_seen += 1
         self.found.num_records += 1
@@ -195,15 +199,22 @@ class _Pass:
 
 
 @contextmanager
-def _indexes(path: Path) -> Iterator[tuple[Seen, NearIndex]]:
+def _indexes(path: str | Path) -> Iterator[tuple[Seen, NearIndex]]:
     """Empty indexes, on disk where the file is large."""
-    if path.is_file() and path.stat().st_size <= _SMALL_BYTES:
+    # A packed file grows in reading, tenfold or so.
+    if Path(path).is_file() and Path(path).stat().st_size <= _SMALL_BYTES:
         with Seen() as seen, NearIndex() as near:
             yield seen, near
         return
-    with (
-        TemporaryDirectory(prefix="palate-check-") as folder,
-        Seen(Path(folder)) as seen,
-        NearIndex(Path(folder)) as near,
-    ):
-        yield seen, near
+    try:
+        with (
+            TemporaryDirectory(prefix="palate-check-") as folder,
+            Seen(Path(folder)) as seen,
+            NearIndex(Path(folder)) as near,
+        ):
+            yield seen, near
+    except sqlite3.OperationalError as error:
+        raise UsageError(
+            f"{gettempdir()}: the check keeps its index there, and cannot ({error}); set TMPDIR to "
+            "a folder with room, about the size of the file"
+        ) from None
