@@ -68,7 +68,7 @@ def _warn(
     train: Reading[Any], path: str, held_out: Sequence[Any] = (), eval_path: str | None = None
 ) -> None:
     """Say, a line a kind, what may spoil the training; bad rows were refused or left out before."""
-    known = [f for f in train.faults if f.severity == "warning" and not f.code.startswith("W5")]
+    known = [fault for fault in train.faults if fault.severity == "warning"]
     found = quick_check(train.records, held_out, known=known)
     for group in found:
         say(f"{path}: {group}")
