@@ -29,7 +29,7 @@ import numpy as np
 from palate.data.records import Demonstration, Preference, Prompt
 from palate.data.render import Renderer
 from palate.experiments.arms import Arm, Decoding, Judge
-from palate.experiments.compare import measure_arms, write_results
+from palate.experiments.compare import MEASURED, measure_arms, write_results
 from palate.experiments.comparison import Comparison
 from palate.experiments.run import Frame, Outcome, run_dpo, run_ppo, run_reward, run_sft
 from palate.models.load import Loaded, load
@@ -221,7 +221,9 @@ def compare(folder: Path, trained: Mapping[str, Any], gold: Judge) -> dict[str, 
         arms.append(Arm(name, "ppo", "rlhf", label, models, scored, {"kl_coef": kl_coef}, cost))
     prompts = trained["prompts"]
     decoding = Decoding(num_samples=2, max_new_tokens=MAX_NEW_TOKENS)
-    measured = measure_arms(arms, sft.model_dir, prompts, decoding, gold=gold)
+    measured = measure_arms(
+        arms, sft.model_dir, prompts, decoding, gold=gold, keep=folder / MEASURED
+    )
     results = Comparison(arms, prompts, measured).results(title="Kinder stories")
     write_results(results, folder)
     return results

@@ -219,3 +219,23 @@ def test_win_rate_is_of_responses_not_of_means() -> None:
         assert gold is not None
         gold[:] = row
     assert found.head_to_head("ppo", "dpo-weak")["win_rate"]["value"] == pytest.approx(0.5)
+
+
+def test_groups_of_arms_are_compared_at_one_kl() -> None:
+    """Straight in √KL: half-way to 4 nats a group that gains 2 there has gained 1 at 1 nat."""
+    found = comparison(ppo_gain=2.0)
+    against_sft = found.at_kl(1.0, ["ppo"])
+    assert against_sft is not None
+    assert against_sft.kl == 1.0
+    assert against_sft.difference.low < 1.0 < against_sft.difference.high
+    assert against_sft.difference.value == pytest.approx(1.0, abs=0.1)
+    alike = found.at_kl(1.0, ["dpo-strong"], ["dpo-strong"])
+    assert alike is not None
+    assert alike.difference.low == alike.difference.value == alike.difference.high == 0.0
+
+
+def test_a_group_is_compared_no_farther_than_it_went() -> None:
+    near = comparison(ppo_gain=2.0).at_kl(9.0, ["dpo-weak"], ["ppo"])
+    assert near is not None
+    assert near.kl == pytest.approx(1.0)
+    assert comparison(ppo_gain=2.0).at_kl(9.0, ["sft"], ["ppo"]) is None

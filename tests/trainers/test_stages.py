@@ -16,8 +16,8 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from palate import PPOConfig, PPOTrainer, RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
 from palate.errors import GateError
+from palate.experiments.hashes import folder_hash
 from palate.experiments.passport import RewardBill, read_passport
-from palate.experiments.reward_gate import reward_hash
 from palate.models.roles import Roles
 
 
@@ -125,7 +125,7 @@ def test_ppo_refuses_a_reward_model_that_was_checked_and_is_not_fit(tmp_path: Pa
     roles.add_reward(tiny.lora())
     folder = tmp_path / "reward"
     roles.save("reward", folder)
-    report = {"weights": reward_hash(folder), "passed": False, "verdict": "not fit: length"}
+    report = {"weights": folder_hash(folder), "passed": False, "verdict": "not fit: length"}
     (folder / "gate.json").write_text(json.dumps(report), encoding="utf-8")
 
     def trainer(**given: Any) -> PPOTrainer:

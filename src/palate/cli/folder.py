@@ -9,7 +9,7 @@ from palate.errors import CheckpointError, Interrupted, UsageError
 from palate.training.folder import OWN, RunFolder
 
 # With one of these in it a folder holds something worth keeping.
-KEPT = ("checkpoints", "metrics.jsonl", "model", "results.json")
+KEPT = ("checkpoints", "metrics.jsonl", "model", "results.json", "measured")
 LOCK = ".lock"
 
 

@@ -6,7 +6,7 @@ Axes: `prompt`, `sample`.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -125,11 +125,10 @@ def measure(
     prompts: Sequence[Prompt],
     decoding: Decoding,
     *,
-    gold: Judge | None,
     advance: Callable[[int], None] = lambda _: None,
     max_tokens: int = 8192,
 ) -> Measured:
-    """Sample the policy on the prompts and score the samples."""
+    """Sample the policy on the prompts and score the samples; `judged` adds gold rewards."""
     renderer = Renderer(roles.tokenizer)
     asked = [renderer.prompt(prompt) for prompt in prompts]
     drawn = draw(roles, asked, decoding, renderer.end_token_ids, advance)
@@ -160,7 +159,7 @@ def measure(
     ]
     return Measured(
         texts=texts,
-        gold=judge_grid(gold, prompts, texts) if gold is not None else None,
+        gold=None,
         proxy=grid(found["proxy"]) if found["proxy"] else None,
         kl=grid(found["kl"]),
         kl_k1=grid(found["kl_k1"]),
@@ -168,6 +167,13 @@ def measure(
         length=np.array([[len(one.tokens) for one in some] for some in drawn], dtype=np.float64),
         stopped=np.array([[one.stopped for one in some] for some in drawn], dtype=np.float64),
     )
+
+
+def judged(measured: Measured, prompts: Sequence[Prompt], gold: Judge | None) -> Measured:
+    """The same with the gold rewards of its texts."""
+    if gold is None:
+        return measured
+    return replace(measured, gold=judge_grid(gold, prompts, measured.texts))
 
 
 def draw(

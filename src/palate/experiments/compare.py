@@ -9,13 +9,17 @@ from typing import Any
 
 from palate.data.records import Prompt
 from palate.errors import UsageError
-from palate.experiments.arms import Arm, Decoding, Judge, Measured, arm_roles, measure
+from palate.experiments.arms import Arm, Decoding, Judge, Measured, arm_roles, judged, measure
 from palate.experiments.comparison import Comparison, count_runs
 from palate.experiments.entries import Entry
+from palate.experiments.kept import KeptMeasures
 from palate.experiments.lineup import line_up
 from palate.training.progress import progress
 
 log = logging.getLogger("palate")
+
+# Folder of the measured arms, below that of the results.
+MEASURED = "measured"
 
 
 def measure_arms(
@@ -25,18 +29,28 @@ def measure_arms(
     decoding: Decoding,
     *,
     gold: Judge | None,
+    keep: Path,
 ) -> dict[str, dict[int, Measured]]:
-    """Measure every arm and seed, with a progress bar."""
+    """Measure every arm and seed, with a progress bar.
+
+    What was measured is kept in the folder `keep`, and what is there is not measured again.
+    """
+    kept = KeptMeasures(keep, base=base, prompts=prompts, decoding=decoding)
     total = sum(len(arm.models) for arm in arms) * len(prompts)
     measured: dict[str, dict[int, Measured]] = {}
     with progress("compare", total) as advance:
         for arm in arms:
             measured[arm.name] = {}
             for seed, model in arm.models.items():
-                roles = arm_roles(base, model, arm.rewards.get(seed))
-                measured[arm.name][seed] = measure(
-                    roles, prompts, decoding, gold=gold, advance=partial(advance, words=arm.name)
-                )
+                reward, tell = arm.rewards.get(seed), partial(advance, words=arm.name)
+                found = kept.find(model, reward)
+                if found is None:
+                    roles = arm_roles(base, model, reward)
+                    found = measure(roles, prompts, decoding, advance=tell)
+                    kept.keep(model, reward, found)
+                else:
+                    tell(len(prompts))
+                measured[arm.name][seed] = judged(found, prompts, gold)
     return measured
 
 
@@ -67,7 +81,8 @@ def run_compare(
         max_new_tokens: tokens of a response at most.
         temperature: of sampling.
         seed: of sampling, the same for every arm.
-        overwrite: replace results that are there.
+        overwrite: replace results that are there; arms that were measured are used again where
+            nothing about them has changed.
 
     Raises:
         UsageError: nothing to judge by, too few prompts, results are there already, or the arms
@@ -90,7 +105,9 @@ def run_compare(
     decoding = Decoding(num_samples, max_new_tokens, temperature, seed)
     # Before the sampling, which may take hours.
     count_runs(lineup.arms, {arm.name: len(arm.models) for arm in lineup.arms})
-    measured = measure_arms(lineup.arms, base, prompts, decoding, gold=gold)
+    measured = measure_arms(
+        lineup.arms, base, prompts, decoding, gold=gold, keep=output_dir / MEASURED
+    )
     results = Comparison(lineup.arms, prompts, measured).results(title="Comparison")
     results["notes"] = lineup.notes
     write_results(results, output_dir)

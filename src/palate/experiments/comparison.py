@@ -132,7 +132,7 @@ class Comparison:
         ]
         return across_seeds(rows, unit=self.unit, name=f"{a} − {b}")
 
-    # -- the two roads at one KL -----------------------------------------------------------------
+    # -- groups of arms at one KL ----------------------------------------------------------------
 
     def matched(self) -> MatchedDifference | None:
         """RLHF − DPO in reward at one KL: that of the nearer of the two chosen arms.
@@ -141,12 +141,31 @@ class Comparison:
         be past its best, does not set the point. None where a road never left the SFT model, in
         one run or in all.
         """
-        generator = np.random.default_rng(SEED_OF_BOOTSTRAP)
         chosen = [arm for arm in (self.chosen("rlhf"), self.chosen("dpo")) if arm is not None]
         kl = min(float(self._over_runs(arm, "kl", rows=self.choose).mean()) for arm in chosen)
+        roads = {
+            road: [name for name, arm in self.arms.items() if arm.road == road]
+            for road in ("rlhf", "dpo")
+        }
+        return self.at_kl(kl, roads["rlhf"], roads["dpo"])
+
+    def at_kl(
+        self, kl: float, first: Sequence[str], second: Sequence[str] = ()
+    ) -> MatchedDifference | None:
+        """Reward of one group of arms − another's at one KL, on the judging half.
+
+        Args:
+            kl: nats a response; where a group's arms end before it, their end.
+            first: names of arms; their frontier runs through the SFT model and them.
+            second: the other group; without one the difference is the gain over the SFT model.
+
+        Returns:
+            None where a group never left the SFT model, in one run or in all.
+        """
+        generator = np.random.default_rng(SEED_OF_BOOTSTRAP)
         every = range(self.num_runs)
-        found = [self._matched_at(kl, [run], generator) for run in every]
-        together = self._matched_at(kl, every, generator)
+        found = [self._matched_at(kl, first, second, [run], generator) for run in every]
+        together = self._matched_at(kl, first, second, every, generator)
         apart = [one.difference.value for one in found if one is not None]
         if together is None or len(apart) < len(found):
             return None
@@ -162,30 +181,33 @@ class Comparison:
         return MatchedDifference(wide, together.kl, together.first_reward, together.second_reward)
 
     def _matched_at(
-        self, kl: float, runs: Sequence[int], generator: np.random.Generator
+        self,
+        kl: float,
+        first: Sequence[str],
+        second: Sequence[str],
+        runs: Sequence[int],
+        generator: np.random.Generator,
     ) -> MatchedDifference | None:
-        """The difference at a KL, or where the roads of these runs end before it, at that end."""
+        """The difference at a KL, or where the groups of these runs end before it, at that end."""
 
         def mean(arm: str, quantity: str) -> Grid:
             return self._over_runs(arm, quantity, rows=self.judge, runs=runs)
 
-        points = {
-            road: [
+        def points(names: Sequence[str]) -> list[FrontierPoint]:
+            return [
                 FrontierPoint(gold=mean(name, self.by), kl=np.maximum(mean(name, "kl"), 0.0))
-                for name, arm in self.arms.items()
-                if arm.road == road
+                for name in names
             ]
-            for road in ("rlhf", "dpo")
-        }
-        ends = [max(float(point.kl.mean()) for point in road) for road in points.values()]
+
+        sft = mean(self.sft, self.by)
+        ours = points(first)
+        # Against the SFT model itself: its reward, wherever the group goes.
+        theirs = points(second) or [FrontierPoint(gold=sft, kl=point.kl) for point in ours]
+        ends = [max(float(point.kl.mean()) for point in group) for group in (ours, theirs)]
         return matched_difference(
-            kl=min(kl, *ends),
-            first=points["rlhf"],
-            second=points["dpo"],
-            sft_gold=mean(self.sft, self.by),
-            unit=self.unit,
+            kl=min(kl, *ends), first=ours, second=theirs, sft_gold=sft, unit=self.unit,
             generator=generator,
-        )
+        )  # fmt: skip
 
     # -- the file --------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from palate.data.records import Preference, Prompt
 from palate.data.render import Renderer
 from palate.errors import UsageError
 from palate.experiments.arms import Arm, Decoding, Measured, arm_roles, best_of_n, draw
-from palate.experiments.compare import measure_arms, write_results
+from palate.experiments.compare import MEASURED, measure_arms, write_results
 from palate.experiments.comparison import Comparison
 from palate.experiments.cost import Cost
 from palate.experiments.embedded import (
@@ -45,7 +45,7 @@ KL_COEFS = (0.4, 0.1, 0.005)
 BEST_OF = 16
 # Held-out pairs that the gate looks at: every probe scores them once more.
 GATE_PAIRS = 300
-OWN_RUNS = re.compile(r"sft|(dpo-beta-[0-9.]+|ppo-kl-[0-9.]+|reward)-seed-[0-9]+")
+OWN_RUNS = re.compile(r"sft|measured|(dpo-beta-[0-9.]+|ppo-kl-[0-9.]+|reward)-seed-[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,9 @@ def run_demo(
     prompts = world_prompts(sizes.prompts, seed=seed, split="heldout")
     decoding = Decoding(num_samples=2, max_new_tokens=MAX_RESPONSE_TOKENS)
     arms = _arms(sft, trained)
-    measured = measure_arms(arms, sft.model_dir, prompts, decoding, gold=gold_function)
+    measured = measure_arms(
+        arms, sft.model_dir, prompts, decoding, gold=gold_function, keep=folder / MEASURED
+    )
     yardstick, sampled = _best_of_n(sft.model_dir, trained, prompts, decoding)
     arms.append(yardstick)
     measured[yardstick.name] = sampled
@@ -189,11 +191,11 @@ def _train(
     assert isinstance(reward_settings, RewardSettings)
     reward_settings = replace(reward_settings, seed=seed, output_dir=place("reward"))
     reward = run_reward(reward_settings, load(sft), train, eval_pairs=held_out)
-    ppo = {}
+    ppo: dict[float, Outcome] = {}
     for kl_coef in KL_COEFS:
         ppo[kl_coef] = train_world_ppo(
             sft, reward.model_dir, sizes, kl_coef=kl_coef, seed=seed,
-            output_dir=place(f"ppo-kl-{kl_coef:g}"), held_out=held_out,
+            output_dir=place(f"ppo-kl-{kl_coef:g}"), held_out=() if ppo else held_out,
         )  # fmt: skip
     return Trained(dpo, reward, ppo)
 
@@ -211,7 +213,7 @@ def train_world_ppo(
     """PPO on the world's training prompts, its gold reward watched beside the proxy.
 
     A reward model that fails its gate on the held-out pairs is told of and used: the comparison
-    shows what comes of it.
+    shows what comes of it. Without pairs nobody looks.
     """
     settings = world_settings("ppo", sizes)
     assert isinstance(settings, PPOSettings)
@@ -220,7 +222,7 @@ def train_world_ppo(
     gold = FunctionReward(gold_function, Renderer(loaded.tokenizer).decode)
     prompts = world_prompts(2000, seed=seed + 2000)
     watched = world_prompts(64, seed=seed + 3000, split="heldout")
-    gate = GateRule("warn", (lambda: held_out[:GATE_PAIRS]) if held_out else None)
+    gate = GateRule("warn", lambda: held_out[:GATE_PAIRS]) if held_out else GateRule("off")
     return run_ppo(
         settings, loaded, prompts, reward=reward, gold=gold, gate=gate, eval_prompts=watched
     )

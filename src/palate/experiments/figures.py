@@ -216,6 +216,8 @@ def _draw_road(
                 va="top" if label_below else "bottom",
                 color=INKS[road],
                 fontweight="bold",
+                # A curve may pass behind the words, not through them.
+                bbox={"facecolor": INKS["card"], "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
             )
 
 

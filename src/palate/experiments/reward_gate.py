@@ -19,6 +19,7 @@ from palate.data.records import Preference, prompt_key
 from palate.data.render import Overlong, Renderer
 from palate.data.trees import Tree
 from palate.errors import GateError, ModelError
+from palate.experiments.hashes import folder_hash
 from palate.experiments.pair_scores import Scorer, role_scorer, score_pairs, score_trees
 from palate.experiments.passport import read_passport
 from palate.experiments.probes import PROBES, probe_trees
@@ -31,7 +32,6 @@ from palate.measures.gate import (
     SampleScores,
     judge_reward,
 )
-from palate.models.reward_folder import SCALE_FILE
 from palate.models.roles import Roles
 from palate.models.sampling import sample
 
@@ -135,7 +135,7 @@ def store_gate(report: GateReport, folder: Path, pairs: Sequence[Preference]) ->
     """Put the report beside the reward model; a folder that cannot be written is told of."""
     content = {
         "schema": 1,
-        "weights": reward_hash(folder),
+        "weights": folder_hash(folder),
         "data": pairs_hash(pairs),
         **report.to_json(),
     }
@@ -164,7 +164,7 @@ def read_gate(folder: Path) -> StoredGate | None:
             f"{path}: damaged ({type(error).__name__}: {error}); remove it and run palate "
             "check-reward again"
         ) from None
-    return stored if weights == reward_hash(folder) else None
+    return stored if weights == folder_hash(folder) else None
 
 
 def pass_gate(
@@ -229,16 +229,6 @@ def is_of_world(renderer: Renderer) -> bool:
     """Whether a tokenizer is that of the embedded world."""
     world = AutoTokenizer.from_pretrained(str(base_model_path()), local_files_only=True)
     return bool(world.get_vocab() == renderer.tokenizer.get_vocab())
-
-
-def reward_hash(folder: Path) -> str:
-    """A hash of what decides about rewards in a folder: weights, heads, scale."""
-    digest = sha256()
-    for path in sorted([*folder.glob("*.safetensors"), folder / SCALE_FILE]):
-        if path.is_file():
-            digest.update(path.name.encode())
-            digest.update(sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def pairs_hash(pairs: Sequence[Preference]) -> str:
