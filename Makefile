@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization clean
+.PHONY: setup demo demo-fast test check format docs bench known-optimum round-trips reward-gate ppo-memory real-server demo-seeds over-optimization clean
 
 setup: $(STAMP)
 
@@ -41,11 +41,17 @@ docs: setup
 known-optimum: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/training/test_known_optimum.py tests/training/test_fixed_points.py -m slow -s
 
+round-trips: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/data/formats/test_round_trips.py -m slow
+
 reward-gate: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/experiments/test_reward_pathology.py -m slow
 
 ppo-memory: setup
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_ppo_controls.py -m slow
+
+real-server: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/test_real_server.py -m slow
 
 demo-seeds: setup
 	$(BIN)/python benchmarks/demo_seeds.py

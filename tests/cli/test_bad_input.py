@@ -52,7 +52,7 @@ def test_a_bad_row_is_named_and_nothing_is_written(
     [
         (b"", ["bad.jsonl", "no rows", "empty"]),
         (b'{"prompt": "w3", "chosen": "w4"\n', ["bad.jsonl: not JSON lines", "object a line"]),
-        (b'[\n{"prompt": "w3"},\n{"prompt": "w4"}\n]\n', ["not JSON lines", "jq -c '.[]'"]),
+        (b'[\n{"prompt": "w3"},\n{"prompt": "w4"}\n]\n', ["bad.jsonl:2 E201", "no chosen"]),
         (b"\xff\xfe\x00", ["bad.jsonl:1", "E103", "UTF-8"]),
         (None, ["bad.jsonl", "no such file", "check the path"]),
     ],

@@ -177,7 +177,7 @@ def test_a_shared_prompt_between_training_and_evaluation_is_told(
     assert "warning: 12 evaluation rows" in said.err
 
 
-def test_sample_gives_a_row_a_response(
+def test_sample_gives_a_row_a_prompt(
     palate: Palate, runs: dict[str, Path], pairs: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "rows.jsonl"
@@ -185,15 +185,18 @@ def test_sample_gives_a_row_a_response(
     said = palate(*common, "--prompts", pairs, "--num-samples", 2, "--output", output)
     assert (said.code, said.out) == (0, "")
     rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
-    assert len(rows) == 24
-    assert all(set(row) == {"prompt", "response", "stopped", "logprob"} for row in rows)
-    assert all(row["logprob"] < 0 for row in rows)
-    assert not list(tmp_path.glob("*.part"))
+    assert len(rows) == 12
+    for row in rows:
+        assert len(row["responses"]) == 2
+        for response in row["responses"]:
+            assert set(response) == {"text", "stopped", "temperature", "logprob"}
+            assert response["logprob"] < 0
     # A draw depends on seed, prompt and sample number, not on its neighbours.
-    said = palate(*common, "--prompt", rows[2]["prompt"], "--num-samples", 2)
-    assert [json.loads(line)["response"] for line in said.out.splitlines()] == [
-        rows[2]["response"], rows[3]["response"],
-    ]  # fmt: skip
+    said = palate(*common, "--prompt", rows[1]["prompt"], "--num-samples", 2)
+    (alone,) = [json.loads(line) for line in said.out.splitlines()]
+    assert [one["text"] for one in alone["responses"]] == [
+        one["text"] for one in rows[1]["responses"]
+    ]
 
 
 def test_sample_from_a_reward_model_is_refused(palate: Palate, runs: dict[str, Path]) -> None:

@@ -7,13 +7,18 @@ from typing import Any
 import pytest
 from tests.cli.conftest import Palate, some_pairs, write_rows
 from tests.experiments.judging import minds
-from tests.models.fault_server import failed, serving
+from tests.models.fault_server import Answer, failed, serving
+from tests.models.fault_server import said as said_by
 
 CANARY = "sk-canary-4711"
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def said_score(score: str) -> Answer:
+    return said_by(f'{{"reason": "", "score": {score}}}')
 
 
 @pytest.fixture
@@ -101,7 +106,8 @@ def test_a_reward_model_and_an_implied_reward_judge(
         said = palate("score", "--model", folder, "--data", out, "--output", "scores.jsonl")
         assert said.code == 0, said.err
         for row, scored in zip(judged, rows_of(Path("scores.jsonl")), strict=True):
-            assert row["scores"] == pytest.approx([scored["chosen"], scored["rejected"]], abs=1e-4)
+            scores = [row["score_chosen"], row["score_rejected"]]
+            assert scores == pytest.approx([scored["chosen"], scored["rejected"]], abs=1e-4)
             assert scored["margin"] > 0
 
 
@@ -114,7 +120,8 @@ def test_scores_of_the_rows_judge(palate: Palate, samples: Path) -> None:
     said = palate("judge", "--samples", path, "--by", "scores", "--output", "p.jsonl")
     assert said.code == 0, said.err
     (pair,) = rows_of(Path("p.jsonl"))
-    assert (pair["chosen"], pair["rejected"], pair["scores"]) == ("w6", "w5", [2.5, 1.0])
+    assert (pair["chosen"], pair["rejected"]) == ("w6", "w5")
+    assert (pair["score_chosen"], pair["score_rejected"]) == (2.5, 1.0)
     assert len(rows_of(Path("p.ties.jsonl"))) == 1
 
 
@@ -200,3 +207,26 @@ def test_ppo_learns_from_a_judges_scores_and_resumes_without_paying_twice(
         said = palate(*run, "--output-dir", "run", "--overwrite", "--json")
         assert said.code == 0, said.err
         assert script.num_calls == calls
+
+
+def test_what_a_run_paid_for_stays_though_the_run_comes_to_nothing(
+    palate: Palate, samples: Path, model: Path, recipe: Path
+) -> None:
+    """The server refuses the key after three scores, before the first step."""
+    score = said_score("5")
+    run = ["ppo", "--config", recipe, "--model", model, "--data", samples, "--output-dir", "run",
+           "--max-new-tokens", 4]  # fmt: skip
+    with serving([score, score, score, failed(401)]) as script:
+        Path("card.yaml").write_text(
+            f"model: tiny\nbase_url: {script.url}\nconcurrency: 1\n", encoding="utf-8"
+        )
+        stopped = palate(*run, "--reward", "judge:card.yaml")
+    assert stopped.code == 2
+    assert "HTTP 401" in stopped.err
+    kept = rows_of(Path("run/judge-cache.jsonl"))
+    assert len(kept) == 3
+    with serving([score]) as script:
+        Path("card.yaml").write_text(f"model: tiny\nbase_url: {script.url}\n", encoding="utf-8")
+        done = palate(*run, "--reward", "judge:card.yaml", "--json")
+        assert done.code == 0, done.err
+        assert len(rows_of(Path("run/judge-cache.jsonl"))) == 3 + script.num_calls

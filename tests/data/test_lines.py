@@ -4,9 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from palate.data import lines
-from palate.data.lines import read_lines
+from palate.data import unpack
+from palate.data.files import lines_of
+from palate.data.layout import Layout
+from palate.data.lines import Line
 from palate.errors import DataError
+
+
+def read_lines(path: Path, max_line_bytes: int = 2**24) -> list[Line]:
+    return list(lines_of(path, Layout(max_line_bytes=max_line_bytes)))
+
 
 GOOD = b'{"prompt": "q"}'
 
@@ -43,7 +50,7 @@ def test_a_bad_line_is_found_where_it_stands(tmp_path: Path, kind: str, place: i
     content[place - 1] = bad
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"\n".join(content))
-    found = list(read_lines(path))
+    found = read_lines(path)
     assert [line.origin for line in found] == [f"{path}:{i}" for i in (1, 2, 3)]
     faults = [line.fault for line in found if line.fault is not None]
     assert [(fault.code, fault.origin) for fault in faults] == [(code, f"{path}:{place}")]
@@ -63,7 +70,7 @@ def test_a_bad_line_is_found_where_it_stands(tmp_path: Path, kind: str, place: i
 def test_ways_to_write_the_same_rows(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(content)
-    found = list(read_lines(path))
+    found = read_lines(path)
     assert [(line.row, line.fault) for line in found] == [({"prompt": "q"}, None)] * 2
 
 
@@ -82,14 +89,13 @@ def test_a_wide_file_is_one_fault(tmp_path: Path, encoding: str) -> None:
 
 
 def test_a_line_at_the_limit_is_read_and_one_above_is_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 2**20)
     path = tmp_path / "a.jsonl"
     fits = b'{"prompt": "' + b"q" * (2**20 - 15) + b'"}\n'
     assert len(fits) == 2**20
     path.write_bytes(fits + b"[" * (5 * 2**20) + b"\n" + GOOD)
-    found = list(read_lines(path))
+    found = read_lines(path, 2**20)
     assert [line.fault and line.fault.code for line in found] == [None, "E110", None]
     assert found[2].origin == f"{path}:3"
     assert len(str(found[1].raw)) == 1000
@@ -99,7 +105,7 @@ def test_a_line_at_the_limit_is_read_and_one_above_is_passed_over(
 def test_gzip_is_known_by_its_first_bytes(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(gzip.compress(GOOD + b"\n" + b"oops\n"))
-    found = list(read_lines(path))
+    found = read_lines(path)
     assert [(line.origin, line.row) for line in found] == [
         (f"{path}:1", {"prompt": "q"}),
         (f"{path}:2", None),
@@ -113,16 +119,16 @@ def test_plain_text_under_a_gzip_name_is_read(tmp_path: Path) -> None:
 
 
 def test_a_gzip_bomb_stops_at_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "MIN_GZIP_BYTES", 2**16)
+    monkeypatch.setattr(unpack, "MIN_UNPACKED_BYTES", 2**16)
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(gzip.compress(b" " * 2**22))
     assert path.stat().st_size * 100 < 2**22
     with pytest.raises(DataError, match="unpacks to more than 100 times its size"):
-        list(read_lines(path))
+        read_lines(path)
 
 
 def test_a_real_gzip_file_passes_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "MIN_GZIP_BYTES", 1)
+    monkeypatch.setattr(unpack, "MIN_UNPACKED_BYTES", 1)
     rows = b"".join(json.dumps({"prompt": f"q{i * i}"}).encode() + b"\n" for i in range(1000))
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(gzip.compress(rows))
@@ -136,7 +142,7 @@ def test_a_damaged_gzip_file_is_one_clear_error(tmp_path: Path, damage: str) -> 
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(packed)
     with pytest.raises(DataError, match="damaged gzip file"):
-        list(read_lines(path))
+        read_lines(path)
 
 
 def test_what_is_no_jsonl_file_is_one_clear_error(tmp_path: Path) -> None:
@@ -145,5 +151,5 @@ def test_what_is_no_jsonl_file_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="this is a folder"):
         list(read_lines(tmp_path))
     (tmp_path / "a.parquet").write_bytes(b"PAR1....PAR1")
-    with pytest.raises(DataError, match="Parquet is not read directly"):
+    with pytest.raises(DataError, match="damaged Parquet file"):
         list(read_lines(tmp_path / "a.parquet"))

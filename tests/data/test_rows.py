@@ -5,17 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from palate.data.doors import COMPARISONS, DEMONSTRATIONS, PREFERENCES, PROMPTS
 from palate.data.faults import RowFault
 from palate.data.records import Demonstration, Preference, Prompt, Text, Turn
 from palate.data.rows import (
-    comparison_format,
-    demonstration_format,
     parse_comparison,
     parse_demonstration,
     parse_preference,
     parse_prompt,
-    preference_format,
-    prompt_format,
+    row_format,
     split_shared_beginning,
     to_row,
 )
@@ -95,7 +93,7 @@ HI = (Turn("user", "hi"),)
     ],
 )
 def test_preferences_in_every_format(row: Row, form: str, record: Preference) -> None:
-    assert preference_format(row) == form
+    assert row_format(PREFERENCES, row) == form
     assert parse_preference(row, origin="") == record
     demonstration = parse_demonstration(row, origin="", use_chosen=True)
     assert demonstration == Demonstration(record.prompt, record.chosen, record.weight)
@@ -118,7 +116,7 @@ def test_preferences_in_every_format(row: Row, form: str, record: Preference) ->
     ],
 )
 def test_demonstrations_in_every_format(row: Row, form: str, record: tuple[Text, str]) -> None:
-    assert demonstration_format(row) == form
+    assert row_format(DEMONSTRATIONS, row) == form
     assert parse_demonstration(row, origin="") == Demonstration(*record)
 
 
@@ -132,7 +130,7 @@ def test_demonstrations_in_every_format(row: Row, form: str, record: tuple[Text,
     ],
 )
 def test_prompts_in_every_format(row: Row, form: str, record: Prompt) -> None:
-    assert prompt_format(row) == form
+    assert row_format(PROMPTS, row) == form
     assert parse_prompt(row, origin="") == record
 
 
@@ -373,7 +371,7 @@ def _through_json(row: Mapping[str, object]) -> Row:
 def test_comparisons_are_pairs_or_labelled_responses(
     row: Row, form: str, record: Preference | Demonstration
 ) -> None:
-    assert comparison_format(row) == form
+    assert row_format(COMPARISONS, row) == form
     assert parse_comparison(row, origin="x:1") == record
     assert parse_comparison(to_row(record), origin="x:1") == record
 

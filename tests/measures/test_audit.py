@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from palate.errors import DataError
-from palate.measures.audit import audit_injection, audit_judge, both_orders, cohen_kappa
+from palate.measures.audit import audit_injection, audit_judge, both_orders, prompt_kappa
 
 NAN = np.nan
 
@@ -84,14 +84,14 @@ def test_swapping_the_names_of_the_responses_changes_nothing() -> None:
     ],
 )
 def test_kappa_by_hand(first: list[int], second: list[int], kappa: float) -> None:
-    found = cohen_kappa(first, second, clusters=range(len(first)))
+    found = prompt_kappa(first, second, clusters=range(len(first)))
     assert found is not None
     assert found.value == pytest.approx(kappa)
     assert found.low <= found.value <= found.high <= 1
 
 
 def test_kappa_of_one_category_is_not_there() -> None:
-    assert cohen_kappa([1, 1, 1], [1, 1, 1], clusters=range(3)) is None
+    assert prompt_kappa([1, 1, 1], [1, 1, 1], clusters=range(3)) is None
 
 
 def test_kappas_interval_covers_the_truth() -> None:
@@ -101,7 +101,7 @@ def test_kappas_interval_covers_the_truth() -> None:
     for _ in range(200):
         one = generator.integers(0, 2, size=80)
         two = np.where(generator.random(80) < 0.5, one, generator.integers(0, 2, size=80))
-        found = cohen_kappa(one, two, clusters=np.arange(80))
+        found = prompt_kappa(one, two, clusters=np.arange(80))
         assert found is not None
         covered += found.low <= 0.5 <= found.high
     assert 0.90 <= covered / 200 <= 0.99

@@ -67,6 +67,7 @@ PASSING = {
     "invalid JSON": Answer(body=b'{"choices": ['),
     "other JSON": Answer(body=b'{"hello": 1}'),
     "list of nothing": Answer(body=b'{"choices": []}'),
+    "half a character": Answer(body=b'{"choices": [{"message": {"content": "\\ud800"}}]}'),
     "text is a number": Answer(body=b'{"choices": [{"message": {"content": 7}}]}'),
     "empty": said(""),
     "null": said(None),

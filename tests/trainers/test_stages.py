@@ -15,7 +15,7 @@ from tests.trainers.scripts import BAD, GOOD, logits_of, losses, pairs, saved_ba
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from palate import PPOConfig, PPOTrainer, RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
-from palate.errors import GateError
+from palate.errors import GateError, RecipeError
 from palate.experiments.hashes import folder_hash
 from palate.experiments.passport import RewardBill, read_passport
 from palate.models.roles import Roles
@@ -168,6 +168,36 @@ def test_ppo_trains_all_weights_against_functions(tmp_path: Path) -> None:
     assert ppo.model is model
     assert scores[0] < 0.5
     assert scores[-1] > scores[0] + 0.5
+
+
+def test_rewards_of_functions_and_names_are_weighted(tmp_path: Path) -> None:
+    (tmp_path / "four.py").write_text(
+        "def four(prompts, responses):\n    return [4.0] * len(responses)\n", encoding="utf-8"
+    )
+
+    def level(prompts: Sequence[str], responses: Sequence[str], level: Sequence[int]) -> list[int]:
+        return list(level)
+
+    def trainer(**given: Any) -> PPOTrainer:
+        return PPOTrainer(
+            model=tiny.llama(),
+            args=PPOConfig(output_dir=str(tmp_path), max_new_tokens=2, missing_eos_penalty=0.0),
+            train_dataset=[{"prompt": "w3 w4", "level": 3}],
+            eval_dataset=[{"prompt": "w5", "level": 3}, {"prompt": "w6", "level": 5}],
+            processing_class=tiny.tokenizer(),
+            **given,
+        )
+
+    both = trainer(reward_funcs=[level, f"0.5*{tmp_path}/four.py:four"], reward_weights=[2.0, -1.0])
+    # 2 · (3 + 5)/2 − 0.5 · 4
+    assert both.evaluate()["eval_objective/scores"] == pytest.approx(6.0)
+    for given, said in (
+        ({"reward_funcs": [level], "reward_weights": [1.0, 2.0]}, "2 numbers for 1 reward_funcs"),
+        ({"reward_funcs": []}, "for 0 reward_funcs"),
+        ({"reward_model": tmp_path, "reward_weights": [1.0]}, "reward_weights weigh reward_funcs"),
+    ):
+        with pytest.raises(RecipeError, match=said):
+            trainer(**given)
 
 
 def test_whole_reward_models_start_from_causal_models(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from palate.errors import CheckpointError, Interrupted, UsageError
+from palate.experiments.reward_source import JUDGE_CACHE
 from palate.training.folder import OWN, RunFolder
 
 # With one of these in it a folder holds something worth keeping.
@@ -46,6 +47,8 @@ def nothing_half_written(folder: Path, *, resume: bool, overwrite: bool) -> Iter
     except BaseException:
         if not resume and not any((folder / name).exists() for name in KEPT):
             for path in folder.iterdir():
+                if path.name == JUDGE_CACHE:  # what was paid for stays
+                    continue
                 if path.name not in before or path.name in OWN:
                     _discard(path)
             _remove(missing)

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from palate.cli.recipe import read_recipe
 from palate.cli.sources import PPOSources
+from palate.data.layout import layout_of
 from palate.data.records import Preference
 from palate.data.sources import read_preferences
 from palate.data.splits import split_by_prompt
@@ -49,15 +51,15 @@ def held_out_of(folder: Path) -> Pairs | None:
     if folder.name != "model" or not written.exists():
         return None
     recipe = read_recipe(written).values
-    skip_bad = recipe.get("skip_bad") is True
+    how: dict[str, Any] = {"layout": layout_of(recipe), "skip_bad": recipe.get("skip_bad") is True}
     evaluation, data = recipe.get("eval_data"), recipe.get("data")
     if isinstance(evaluation, str) and Path(evaluation).exists():
-        return lambda: read_preferences(evaluation, skip_bad=skip_bad).records
+        return lambda: read_preferences(evaluation, **how).records
     fraction = recipe.get("eval_fraction")
     if isinstance(data, str) and Path(data).exists() and isinstance(fraction, float) and fraction:
 
         def parted() -> list[Preference]:
-            records = read_preferences(data, skip_bad=skip_bad).records
+            records = read_preferences(data, **how).records
             return split_by_prompt(records, eval_fraction=fraction).eval
 
         return parted

@@ -53,12 +53,12 @@ def read_rows(
         DataError: a file is missing or a row of it bad; the message names file and line.
     """
     assert sources.data is not None
-    train = _read(sources.data, read, sources.skip_bad, rejects_folder / "rejects.jsonl")
+    train = _read(sources.data, read, sources, rejects_folder / "rejects.jsonl")
     if sources.eval_data is None:
         parted = split_by_prompt(train, eval_fraction=sources.eval_fraction)
         return parted.train, parted.eval
     rejects = rejects_folder / "eval-rejects.jsonl"
-    held_out = _read(sources.eval_data, read, sources.skip_bad, rejects)
+    held_out = _read(sources.eval_data, read, sources, rejects)
     if shared := find_overlap(train=train, evaluation=held_out):
         say(
             f"warning: {len(shared)} evaluation rows have prompts that are trained on, which "
@@ -67,9 +67,11 @@ def read_rows(
     return train, held_out
 
 
-def _read(path: str, read: Reader, skip_bad: bool, rejects: Path) -> list[Any]:
-    reading = read(path, skip_bad=skip_bad, rejects_path=rejects)
-    if skip_bad:
+def _read(path: str, read: Reader, sources: Sources, rejects: Path) -> list[Any]:
+    reading = read(path, layout=sources.layout, skip_bad=sources.skip_bad, rejects_path=rejects)
+    if told := reading.told_without():
+        say(f"{path}: {told}")
+    if sources.skip_bad:
         where = f" (see {rejects})" if reading.num_skipped else ""
         say(
             f"{path}: {reading.num_read} rows read, {len(reading.records)} kept, "

@@ -4,8 +4,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from palate.cli.judged import JudgedFiles, describe
-from palate.cli.judges import By, judge_by
 from palate.cli.output import only_json, print_json
 
 HELP = """Make preference pairs of samples: {"prompt", "responses"} rows → prompt, chosen, rejected.
@@ -40,9 +38,12 @@ def judge(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the output")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
 ) -> None:
+    from palate.cli.judged import JudgedFiles, describe
+
     files = JudgedFiles(output, cache)
     files.check(overwrite=overwrite)
     with only_json(True):
+        from palate.cli.judges import By, judge_by
         from palate.experiments.judging.run import Judging, judge_samples
         from palate.experiments.judging.samples import read_labels, read_samples
 

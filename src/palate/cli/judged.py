@@ -19,7 +19,6 @@ _RATES = {
     "flip_rate": "verdict changes when the replies change places",
     "first_position_rate": "verdicts for the reply shown first (50 %: places do not matter)",
     "longer_wins_rate": "the longer reply wins",
-    "agreement": "says what people say",
 }
 _INJECTABLE = (
     "the judge is INJECTABLE: replies that ask to be preferred win more often ({0} → {1}); do not "
@@ -100,6 +99,8 @@ def describe(summary: dict[str, Any]) -> None:
         print(f"  {percentage(audit['unparsed_rate']):<24} of verdicts could not be read")
     if audit["num_labels"]:
         few = "" if audit["num_labels"] >= 100 else ", too few to rely on"
+        agreement = measured(audit["agreement"], percent=True)
+        print(f"  {agreement!s:<24} says what people say")
         print(f"  {measured(audit['kappa'])!s:<24} Cohen's kappa with people")
         print(f"  {audit['num_labels']:<24} pairs that people judged too{few}")
     if injection is None:

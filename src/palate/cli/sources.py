@@ -6,9 +6,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
+from palate.data.formats import named_format
+from palate.data.layout import MAX_LINE_BYTES, Layout, Rule, layout_of
 from palate.errors import RecipeError
 from palate.experiments.reward_source import absolute_reward
 from palate.training.settings import setting
+
+_WORDS = {"format", "columns"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,16 +20,33 @@ class Sources:
     """Without model and data a stage runs on the embedded world."""
 
     model: str | None = setting(None, "model or adapter folder, or hub name, to start from")
-    data: str | None = setting(None, "rows to train on: .jsonl, .jsonl.gz or a saved data set")
+    data: str | None = setting(
+        None, "rows to train on: file, saved data set, OWNER/NAME of the hub, - (docs/data.md)"
+    )
     eval_data: str | None = setting(None, "rows to evaluate on, of other prompts")
     eval_fraction: float = setting(0.0, "share of the prompts held out where no eval-data is given")
     skip_bad: bool = setting(False, "leave bad rows out and write them to rejects.jsonl")
+    format: str | None = setting(None, "of the rows, instead of what they look like")
+    columns: str | None = setting(None, "names of columns, ours=theirs: prompt=question,chosen=a")
+    rule: Rule = setting(
+        "best-worst", "which pairs several ranked responses give: one, all, or neighbours in rank"
+    )
+    margins: bool = setting(False, "ask for the difference of two scores as the pair's margin")
+    max_line_bytes: int = setting(MAX_LINE_BYTES, "a line that is longer is a fault")
 
     def __post_init__(self) -> None:
         if not 0 <= self.eval_fraction < 1:
             raise RecipeError(f"eval_fraction is {self.eval_fraction}; it must lie in [0, 1)")
         if self.eval_fraction and self.eval_data:
             raise RecipeError("eval_fraction and eval_data exclude each other; give one of them")
+        if self.format is not None:
+            named_format(self.format)
+        assert self.layout  # says now what cannot be used
+
+    @property
+    def layout(self) -> Layout:
+        """How data and eval-data are to be read."""
+        return layout_of(vars(self))
 
     @property
     def is_world(self) -> bool:
@@ -35,7 +56,7 @@ class Sources:
     def to_mapping(self) -> dict[str, Any]:
         """All of them by name; paths absolute, so that a recipe works from anywhere."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        words = {f.name for f in fields(self) if get_origin(f.type) is Literal}
+        words = {f.name for f in fields(self) if get_origin(f.type) is Literal} | _WORDS
         return {k: v if k in words else _absolute(v) for k, v in values.items()}
 
 
@@ -83,6 +104,8 @@ def sources_of(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
 def _typed(name: str, wanted: Any, value: Any) -> Any:
     if wanted is bool:
         fits, word = isinstance(value, bool), "true or false"
+    elif wanted is int:
+        fits, word = isinstance(value, int) and not isinstance(value, bool), "a whole number"
     elif wanted is float:
         fits, word = isinstance(value, int | float) and not isinstance(value, bool), "a number"
         fits = fits and math.isfinite(value)

@@ -16,7 +16,7 @@ from palate.cli.output import only_json, print_json, say
 from palate.cli.recipe import STAGE, Recipe, check_keys, read_recipe, resolve, whence
 from palate.cli.sources import PPOSources, SFTSources, Sources, sources_of
 from palate.errors import RecipeError, UsageError
-from palate.experiments.reward_source import RewardSource, reward_sources
+from palate.experiments.reward_source import JUDGE_CACHE, RewardSource, reward_sources
 from palate.training.settings import StageSettings
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _find_inputs(stage: Stage, sources: Sources, settings: StageSettings, folder
     rewards: list[RewardSource] = []
     golds: list[RewardSource] = []
     if isinstance(sources, PPOSources):
-        cache = folder / "judge-cache.jsonl"
+        cache = folder / JUDGE_CACHE
         rewards = reward_sources(sources.reward or (), cache=cache)
         golds = reward_sources(sources.gold or (), flag="--gold", cache=cache)
     for source in (*rewards, *golds):

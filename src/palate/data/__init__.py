@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from palate.data.faults import FAULTS as FAULTS
     from palate.data.faults import Fault as Fault
     from palate.data.faults import RowFault as RowFault
+    from palate.data.formats import FORMATS as FORMATS
     from palate.data.hh import format_dialogue as format_dialogue
     from palate.data.hh import parse_dialogue as parse_dialogue
+    from palate.data.layout import Layout as Layout
     from palate.data.records import Demonstration as Demonstration
     from palate.data.records import Preference as Preference
     from palate.data.records import Prompt as Prompt
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
 _MODULES = {
     "check": ("CheckReport", "FaultGroup", "check_preferences"),
     "faults": ("FAULTS", "Fault", "RowFault"),
+    "formats": ("FORMATS",),
     "hh": ("format_dialogue", "parse_dialogue"),
+    "layout": ("Layout",),
     "records": ("Demonstration", "Preference", "Prompt", "Text", "Turn", "prompt_key"),
     "render": ("Overlong", "RenderedDemonstration", "RenderedPair", "Renderer"),
     "rows": ("parse_demonstration", "parse_preference", "parse_prompt", "to_row"),

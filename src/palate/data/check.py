@@ -16,6 +16,7 @@ from palate.data.faults import (
     find_overlap,
     longer_share,
 )
+from palate.data.layout import AS_THEY_SAY, Layout
 from palate.data.records import Text, prompt_key
 from palate.data.sources import survey_preferences
 
@@ -97,29 +98,32 @@ class CheckReport:
         return report
 
 
-def check_preferences(path: str | Path, *, eval_path: str | Path | None = None) -> CheckReport:
+def check_preferences(
+    path: str | Path, *, eval_path: str | Path | None = None, layout: Layout = AS_THEY_SAY
+) -> CheckReport:
     """Read a file of pairs and report all that is wrong with it, refusing nothing.
 
     Args:
         path: the file, or a saved `datasets` folder.
         eval_path: pairs that must share no prompt with `path`; their own faults count too.
+        layout: what is known of the rows of both beforehand.
 
     Raises:
         DataError: a file is missing, a folder, damaged or of another kind.
     """
-    reading = survey_preferences(path)
+    reading = survey_preferences(path, layout=layout)
     pairs = reading.records
     faults = [*reading.faults, *find_duplicates(pairs), *find_contradictions(pairs)]
     faults += find_length_shortcut(pairs)
     if eval_path is not None:
-        evaluation = survey_preferences(eval_path)
+        evaluation = survey_preferences(eval_path, layout=layout)
         faults += evaluation.faults
         faults += find_overlap(train=pairs, evaluation=evaluation.records)
     return CheckReport(
         path=str(path),
         format=reading.format,
         num_rows=reading.num_read,
-        num_good=len(pairs),
+        num_good=reading.num_read - reading.num_skipped,
         faults=_group(faults),
         prompt_lengths=_measure(_num_characters(pair.prompt) for pair in pairs),
         chosen_lengths=_measure(len(pair.chosen) for pair in pairs),

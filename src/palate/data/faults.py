@@ -1,7 +1,8 @@
 """What can be wrong with data: one table of codes, and the checks that need no model.
 
-E1xx: bytes and JSON. E2xx: the shape of a row. E3xx: conversations. E4xx: meaning. An error makes
-a row unusable; a warning (W) leaves it in use and asks for a look.
+E1xx: bytes and JSON. E2xx: the shape of a row. E3xx: conversations. E4xx: meaning. E5xx: single
+formats. An error makes a row unusable; a warning (W) leaves it in use and asks for a look (of W5xx:
+the row is in order, but there is nothing in it to learn from).
 """
 
 import re
@@ -60,6 +61,12 @@ FAULTS: dict[str, Kind] = {
         "remove the row: the same words in other blanks or Unicode form are no preference",
     ),
     "E404": Kind("prompt in both parts", "error", "split one file by prompt, or remove the rows"),
+    "E501": Kind("unknown winner", "error", "write model_a, model_b, tie or tie (bothbad)"),
+    "E502": Kind("no ranking", "error", "give every response a rank or a score"),
+    "E503": Kind("broken reply tree", "error", "keep a tree's messages together, under one first"),
+    "E504": Kind("wrong number of fields", "error", "give every row as many as the header; quote"),
+    "E505": Kind("damaged CSV", "error", 'close every quote, and write " inside one as ""'),
+    "E506": Kind("damaged JSON array", "error", "write [row, row, …], or one row a line"),
     "W401": Kind("empty prompt", "warning", "right for free text only; else fill it in"),
     "W402": Kind("responses repeat the prompt", "warning", "cut the prompt off the responses"),
     "W403": Kind("speaker marker inside a turn", "warning", "cut the text where the turn ends"),
@@ -68,6 +75,11 @@ FAULTS: dict[str, Kind] = {
     "W406": Kind("duplicate row", "warning", "keep one, or say it with a weight"),
     "W407": Kind("contradiction", "warning", "keep both only if raters really disagreed"),
     "W408": Kind("longer is chosen", "warning", "a model will learn length; add pairs against it"),
+    "W501": Kind("tie", "warning", "no pair is made; --format arena-labels gives both a label"),
+    "W502": Kind("both bad", "warning", "no pair is made; --format arena-labels labels both"),
+    "W503": Kind("nothing ranked", "warning", "no pair is made of responses of equal rank"),
+    "W504": Kind("different prompts", "warning", "no pair is made of answers to two prompts"),
+    "W505": Kind("undesirable response", "warning", "it is not imitated; KTO can learn from it"),
 }
 
 # Below this many pairs of unequal length, a one-sided share is no evidence.

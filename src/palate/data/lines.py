@@ -1,33 +1,24 @@
 """Bytes on disk → JSON objects, line by line, each with its place; nothing is repaired.
 
-Accepted without a word: a byte-order mark, CRLF, blank lines, a missing last line break, and gzip
-under any name (its first two bytes tell). A line that is too long is passed over without being
-held in memory, and a compressed file that grows like a bomb stops the reading.
+Accepted without a word: a byte-order mark, CRLF, blank lines and a missing last line break. A line
+that is too long is passed over without being held in memory.
 """
 
-import gzip
 import io
 import json
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
 from palate.data.faults import Fault, Refusal, fault, quote
-from palate.errors import DataError
+from palate.data.layout import MAX_LINE_BYTES
 
 ReadLine = Callable[[int], bytes]
 
-MAX_LINE_BYTES = 16 * 2**20
 MAX_DEPTH = 32
-# A gzip file may grow 100-fold, and up to 64 MB whatever its size.
-MAX_GZIP_RATIO = 100
-MIN_GZIP_BYTES = 64 * 2**20
 
-_GZIP_MAGIC = b"\x1f\x8b"
+BOM = b"\xef\xbb\xbf"
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
-_BOM = b"\xef\xbb\xbf"
 # What is kept of a line that cannot be parsed, for the file of rejects.
 _MAX_RAW = 2**20
 
@@ -42,38 +33,31 @@ class Line:
     raw: object = None
 
 
-def read_lines(path: Path) -> Iterator[Line]:
-    """Read a .jsonl or .jsonl.gz file.
+def split_lines(
+    readline: ReadLine, name: str, *, max_bytes: int = MAX_LINE_BYTES
+) -> Iterator[Line]:
+    """Read JSON lines from a file's `readline`; `name` is the file's, for places.
 
-    Raises:
-        DataError: the file is missing, a folder, Parquet, a damaged gzip file or a gzip bomb.
+    A line longer than `max_bytes` is passed over without being held in memory.
     """
-    if not path.exists():
-        raise DataError(f"{path}: there is no such file; check the path (from {Path.cwd()})")
-    if path.is_dir():
-        raise DataError(
-            f"{path}: this is a folder, and not one that datasets' save_to_disk made; give a "
-            ".jsonl or .jsonl.gz file"
-        )
-    with path.open("rb") as file:
-        magic = file.read(4)
-        file.seek(0)
-        if magic == b"PAR1":
-            raise DataError(
-                f"{path}: Parquet is not read directly; turn it into JSON lines with "
-                f"datasets.Dataset.from_parquet(...).to_json(...)"
-            )
-        if not magic.startswith(_GZIP_MAGIC):
-            yield from _split(file.readline, path)
+    number = 0
+    while line := readline(max_bytes + 1):
+        number += 1
+        origin = f"{name}:{number}"
+        if number == 1 and line.startswith(_WIDE_MARKS):
+            yield wide_file(origin)
             return
-        limit = max(MIN_GZIP_BYTES, MAX_GZIP_RATIO * path.stat().st_size)
-        try:
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                yield from _split(_capped(unpacked.readline, limit=limit, path=path), path)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DataError(
-                f"{path}: damaged gzip file ({error}); copy or download it again"
-            ) from error
+        if number == 1:
+            line = line.removeprefix(BOM)
+        if len(line) > max_bytes and not line.endswith(b"\n"):
+            rest = line
+            while rest and not rest.endswith(b"\n"):
+                rest = readline(io.DEFAULT_BUFFER_SIZE)
+            yield too_long(line, origin, max_bytes)
+            continue
+        if not line.strip():
+            continue
+        yield decode(line, origin)
 
 
 def parse_line(text: str, *, origin: str) -> Line:
@@ -84,48 +68,8 @@ def parse_line(text: str, *, origin: str) -> Line:
         return Line(origin, None, fault(error.code, str(error), origin=origin), text[:_MAX_RAW])
 
 
-def _capped(readline: ReadLine, *, limit: int, path: Path) -> ReadLine:
-    """Stop where more comes out than a real file of this size holds."""
-    total = 0
-
-    def read(size: int) -> bytes:
-        nonlocal total
-        line = readline(size)
-        total += len(line)
-        if total > limit:
-            raise DataError(
-                f"{path}: unpacks to more than {MAX_GZIP_RATIO} times its size (over "
-                f"{limit // 2**20} MB); if you trust it, gunzip it and give the plain file"
-            )
-        return line
-
-    return read
-
-
-def _split(readline: ReadLine, path: Path) -> Iterator[Line]:
-    number = 0
-    while line := readline(MAX_LINE_BYTES + 1):
-        number += 1
-        origin = f"{path}:{number}"
-        if number == 1 and line.startswith(_WIDE_MARKS):
-            message = "the file starts with a UTF-16 or UTF-32 mark"
-            yield Line(origin, None, fault("E103", message, origin=origin), "")
-            return
-        if number == 1:
-            line = line.removeprefix(_BOM)
-        if len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
-            rest = line
-            while rest and not rest.endswith(b"\n"):
-                rest = readline(io.DEFAULT_BUFFER_SIZE)
-            message = f"the line is longer than {MAX_LINE_BYTES // 2**20} MB"
-            yield Line(origin, None, fault("E110", message, origin=origin), _shown(line[:1000]))
-            continue
-        if not line.strip():
-            continue
-        yield _decode(line, origin)
-
-
-def _decode(line: bytes, origin: str) -> Line:
+def decode(line: bytes, origin: str) -> Line:
+    """Parse the bytes of one JSON object; whatever is wrong with them becomes the line's fault."""
     if b"\0" in line:
         return Line(origin, None, fault("E102", "a NUL byte", origin=origin), _shown(line))
     try:
@@ -134,6 +78,19 @@ def _decode(line: bytes, origin: str) -> Line:
         message = f"byte 0x{line[error.start]:02x} at column {error.start + 1} is not UTF-8"
         return Line(origin, None, fault("E101", message, origin=origin), _shown(line))
     return parse_line(text.strip(), origin=origin)
+
+
+def too_long(line: bytes, origin: str, max_bytes: int) -> Line:
+    """The fault of a line of which only the beginning was read."""
+    limit = f"{max_bytes // 2**20} MB" if max_bytes >= 2**20 else f"{max_bytes} bytes"
+    message = f"the line is longer than {limit}"
+    return Line(origin, None, fault("E110", message, origin=origin), _shown(line[:1000]))
+
+
+def wide_file(origin: str) -> Line:
+    """The one fault of a file of two or four bytes a character."""
+    message = "the file starts with a UTF-16 or UTF-32 mark"
+    return Line(origin, None, fault("E103", message, origin=origin), "")
 
 
 def _shown(line: bytes) -> str:

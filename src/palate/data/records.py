@@ -62,6 +62,7 @@ class Demonstration:
         weight: how often the row counts, > 0.
         origin: where it came from, as "file:line".
         desirable: whether people want such a response; None where nobody has said.
+        columns: further columns of the row, where the reader was asked to keep them.
     """
 
     prompt: Text
@@ -69,6 +70,7 @@ class Demonstration:
     weight: float = 1.0
     origin: str = ""
     desirable: bool | None = None
+    columns: Mapping[str, object] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         _require_user_last(self.prompt, self.origin)
@@ -87,6 +89,7 @@ class Preference:
         weight: how often the row counts, > 0.
         margin: how much better `chosen` was rated, in the rater's own unit; None if not rated.
         origin: where it came from, as "file:line".
+        columns: further columns of the row, where the reader was asked to keep them.
     """
 
     prompt: Text
@@ -95,6 +98,7 @@ class Preference:
     weight: float = 1.0
     margin: float | None = None
     origin: str = ""
+    columns: Mapping[str, object] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         _require_user_last(self.prompt, self.origin)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _WEIGHTED = re.compile(r"\s*([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*\*\s*(.+)", re.DOTALL)
 _JUDGE = "judge:"
+# Beside the run that pays for what a judge says.
+JUDGE_CACHE = "judge-cache.jsonl"
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 

@@ -9,6 +9,7 @@ import yaml
 from huggingface_hub import try_to_load_from_cache
 
 from palate.data.grow import comparison_trees, demonstration_trees
+from palate.data.layout import layout_of
 from palate.data.records import Demonstration
 from palate.data.render import Renderer
 from palate.data.sources import read_comparisons, read_demonstrations
@@ -106,15 +107,17 @@ def some_rows(
     """
     recipe, stage = run.recipe, run.passport.stage
     limits: Any = {"max_length": recipe["max_length"], "overlong": "drop"}
-    skip_bad = bool(recipe.get("skip_bad"))
+    how: Any = {"skip_bad": bool(recipe.get("skip_bad"))}
+    if data is None:  # a file that is named now says itself how its rows are to be read
+        how["layout"] = layout_of(recipe)
     named: Any = data or recipe.get("data")
     there = bool(named) and (data is not None or Path(named).exists())
     if there and stage in ("reward", "dpo"):
-        compared = read_comparisons(named, skip_bad=skip_bad).records
+        compared = read_comparisons(named, **how).records
         return comparison_trees(compared, renderer, **limits)[0][:count]
     if there and (stage == "sft" or data is not None):
         chosen = stage == "sft" and bool(recipe.get("use_chosen"))
-        shown = read_demonstrations(named, use_chosen=chosen, skip_bad=skip_bad).records
+        shown = read_demonstrations(named, use_chosen=chosen, **how).records
     elif "data" in recipe and named is None:
         shown = world_demonstrations(count, seed=recipe["seed"])
     else:

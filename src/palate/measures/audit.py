@@ -136,7 +136,7 @@ def audit_judge(
     shared = judged & ~np.isnan(people)
     kappa = None
     if len(set(keys[shared].tolist())) > 1:
-        kappa = cohen_kappa(final[shared], people[shared], clusters=keys[shared])
+        kappa = prompt_kappa(final[shared], people[shared], clusters=keys[shared])
     return JudgeAudit(
         num_pairs=len(one),
         unparsed_rate=float(np.isnan(np.concatenate([one, two])).mean()),
@@ -179,10 +179,10 @@ def audit_injection(
     return InjectionAudit(len(before), float(before.mean()), float(after.mean()), gain)
 
 
-def cohen_kappa(
+def prompt_kappa(
     first: ArrayLike, second: ArrayLike, *, clusters: Clusters, confidence: float = 0.95
 ) -> Estimate | None:
-    """Agreement of two raters beyond what their habits alone would give.
+    """Cohen's κ of two raters, whose items come by prompt: agreement beyond their habits.
 
         κ = (p_observed − p_chance) / (1 − p_chance)
 

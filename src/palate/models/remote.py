@@ -97,11 +97,13 @@ class RemoteClient:
         endpoint: the model.
         patience: limits.
         usage: what was asked so far.
+        takes_empty: an empty reply is an answer (a sampled response may be), not a failure.
     """
 
     endpoint: Endpoint
     patience: Patience = field(default_factory=Patience)
     usage: Usage = field(default_factory=Usage)
+    takes_empty: bool = False
 
     def __post_init__(self) -> None:
         # Moves waits apart in time and nothing else; no result depends on it.
@@ -222,7 +224,7 @@ class RemoteClient:
                 self.usage.uncounted += 1
             else:
                 self.usage.add(reply.prompt_tokens, reply.completion_tokens)
-        if not reply.text.strip():
+        if not (reply.text.strip() or self.takes_empty):
             raise Failed("empty", "the reply is empty")
         return reply
 

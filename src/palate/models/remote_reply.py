@@ -136,7 +136,16 @@ def parse_reply(content: bytes) -> Reply:
         raise Failed("bad_json", f"the reply is not the JSON that was asked for: {shown}") from None
     if refusal or reason == "content_filter":
         raise Failed("refusal", f"the model refuses: {quote(str(refusal or reason), limit=120)}")
-    if text is not None and not isinstance(text, str):
+    if text is not None and not (isinstance(text, str) and _is_unicode(text)):
         raise Failed("bad_json", f"the reply's text is {quote(text)}, not text")
     whole = [n if isinstance(n, int) and n >= 0 else None for n in tokens]
     return Reply(text or "", reason, whole[0], whole[1])
+
+
+def _is_unicode(text: str) -> bool:
+    """JSON can spell half of a character, which no file takes."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

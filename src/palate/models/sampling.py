@@ -59,6 +59,7 @@ def sample(
     temperature: float = 1.0,
     seed: int,
     max_rows: int = 256,
+    first_numbers: Sequence[int] | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> list[list[Sample]]:
     """Sample responses to every prompt.
@@ -75,6 +76,7 @@ def sample(
         seed: with the prompt and the sample number it fixes the draw. A prompt's first occurrence
             has the sample numbers 0 … num_samples − 1, its second the next ones, and so on.
         max_rows: responses decoded at a time.
+        first_numbers: a sample number for each prompt to begin at, where some were drawn before.
         advance: called with the number of finished prompts (for a progress bar).
 
     Returns:
@@ -91,8 +93,8 @@ def sample(
     for start in range(0, len(prompts), per_batch):
         some = prompts[start : start + per_batch]
         noise: list[np.ndarray] = []
-        for prompt in some:
-            first = drawn[prompt]
+        for place, prompt in enumerate(some, start):
+            first = drawn[prompt] if first_numbers is None else first_numbers[place]
             drawn[prompt] += num_samples
             numbers = range(first, first + num_samples)
             noise.extend(_uniforms(seed, prompt, number, max_new_tokens) for number in numbers)

@@ -13,7 +13,7 @@ from palate.data.trees import Tree
 from palate.errors import RecipeError
 from palate.experiments.prepare import add_value
 from palate.experiments.reward_gate import GateMode, GateRule
-from palate.experiments.reward_source import RewardSource, reward_source
+from palate.experiments.reward_source import JUDGE_CACHE, RewardSource, reward_source
 from palate.experiments.rewards import take_reward, watch_reward
 from palate.models.reward_function import RewardFunction
 from palate.trainers.arguments import strict
@@ -82,7 +82,10 @@ class PPOTrainer(Trainer):
         config = take_settings(args, PPOConfig)
         start = take_model(model, processing_class, peft_config)
         renderer = Renderer(start.loaded.tokenizer)
-        sources = _sources(reward_model, reward_funcs, reward_weights, reward_gate)
+        folder = config.output_dir
+        sources = reward_sources(
+            reward_model, reward_funcs, reward_weights, reward_gate, folder=folder
+        )
         roles = policy_of(start, config, ref_model=ref_model)
         settings = told(config, roles, "policy")
         add_value(roles, start.loaded, settings)
@@ -92,7 +95,7 @@ class PPOTrainer(Trainer):
         )  # fmt: skip
         reward, gold = taken.reward, None
         if gold_funcs is not None:
-            gold = watch_reward(_sources(None, gold_funcs, None, "off"), roles)
+            gold = watch_reward(reward_sources(None, gold_funcs, None, "off", folder=folder), roles)
         ends = renderer.end_token_ids
 
         def learn(trees: Sequence[Tree], held_out: Sequence[Tree], run: Run) -> Result:
@@ -123,12 +126,19 @@ class PPOTrainer(Trainer):
         )
 
 
-def _sources(
+def reward_sources(
     reward_model: object,
     reward_funcs: RewardFuncs | None,
     reward_weights: Sequence[float] | None,
     gate: GateMode,
+    *,
+    folder: str | None = None,
 ) -> list[RewardSource]:
+    """The rewards that a trainer was given; a judge among them keeps what it is told in `folder`.
+
+    Raises:
+        RecipeError: there is none, or it cannot be one.
+    """
     _check_reward(reward_model, reward_funcs)
     rule = GateRule(gate)
     if reward_funcs is None:
@@ -145,7 +155,7 @@ def _sources(
             "weight a function"
         )
     return [
-        _source(one, weight, rule, number)
+        _source(one, weight, rule, number, folder)
         for number, (one, weight) in enumerate(zip(given, weights, strict=True))
     ]
 
@@ -153,7 +163,7 @@ def _sources(
 def _check_reward(reward_model: object, reward_funcs: object) -> None:
     if (reward_model is None) == (reward_funcs is None):
         raise RecipeError(
-            "PPOTrainer needs one reward: the folder of a reward model (RewardTrainer's "
+            "it needs one reward: the folder of a reward model (RewardTrainer's "
             "save_model) as reward_model, or a function of prompts and responses as reward_funcs"
         )
     if callable(reward_model) and not hasattr(reward_model, "parameters"):
@@ -166,9 +176,12 @@ def _check_reward(reward_model: object, reward_funcs: object) -> None:
         )
 
 
-def _source(given: object, weight: float, rule: GateRule, number: int) -> RewardSource:
+def _source(
+    given: object, weight: float, rule: GateRule, number: int, folder: str | None
+) -> RewardSource:
     if isinstance(given, str):
-        named = reward_source(given, flag="reward_funcs")
+        cache = None if folder is None else Path(folder) / JUDGE_CACHE
+        named = reward_source(given, flag="reward_funcs", cache=cache)
         gate = rule if named.folder is not None else None
         return replace(named, weight=named.weight * weight, gate=gate)
     if not callable(given):

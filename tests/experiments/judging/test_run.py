@@ -9,6 +9,7 @@ import pytest
 from tests.experiments.judging import minds
 from tests.models.fault_server import Answer, failed, said, serving
 
+from palate.data.records import Prompt
 from palate.data.rows import parse_preference
 from palate.errors import RemoteError, UsageError
 from palate.experiments.judging.cache import ReplyCache
@@ -20,6 +21,7 @@ from palate.experiments.judging.judges import (
     language_scores,
 )
 from palate.experiments.judging.language import LanguageJudge
+from palate.experiments.judging.question import Question
 from palate.experiments.judging.run import Judged, Judging, judge_samples
 from palate.experiments.judging.samples import Samples, read_labels, read_samples
 from palate.models.reward_function import NamedFunction
@@ -185,9 +187,10 @@ def test_a_function_scores_and_the_best_meets_the_worst(tmp_path: Path) -> None:
     found = judge_samples(judge, read_samples(path), Judging())
     (pair,) = found.pairs
     assert (pair["chosen"], pair["rejected"], pair["rule"]) == ("b", "d", "best-worst")
-    assert pair["scores"] == [-98.0, -100.0]
+    assert (pair["score_chosen"], pair["score_rejected"]) == (-98.0, -100.0)
     (tie,) = found.ties
     assert (tie["responses"], tie["why"]) == (["x", "xx"], "tie")
+    assert tie["scores"] == [-120.0, -120.0]
     everyone = judge_samples(judge, read_samples(path), Judging(rule="all"))
     assert [(r["chosen"], r["rejected"]) for r in everyone.pairs] == [
         ("b", "d"), ("c", "d"), ("b", "c"),
@@ -204,6 +207,14 @@ def test_a_language_model_can_score(samples: Samples) -> None:
         found = judge_samples(judge, samples, Judging())
         assert script.num_calls == 2 * NUM  # each reply once
     assert all(len(row["chosen"]) > len(row["rejected"]) for row in found.pairs)
+
+
+def test_a_question_that_comes_again_is_paid_once(tmp_path: Path) -> None:
+    with serving(minds.answering(lambda seen: json.dumps({"score": 3}))) as script:
+        judge = language(script.url)
+        asked = [Question(Prompt("p"), ("a",)), Question(Prompt("p"), ("b",))] * 3
+        assert [answer.value for answer in judge.score(asked)] == [3] * 6
+        assert script.num_calls == 2
 
 
 def test_best_against_worst_needs_scores(samples: Samples) -> None:

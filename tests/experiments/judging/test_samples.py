@@ -19,7 +19,7 @@ def written(path: Path, *rows: Any) -> Path:
 def test_samples_by_hand(tmp_path: Path) -> None:
     path = written(
         tmp_path / "s.jsonl",
-        {"prompt": "p", "responses": ["a", {"text": "b", "stopped": True}, "a"], "level": 3},
+        {"prompt": "p", "responses": ["a", {"text": "b", "stopped": True}, " a\n"], "level": 3},
         {"prompt": "q", "responses": [{"text": "c"}, {"text": "d", "stopped": False}, " "]},
         {"prompt": [{"role": "user", "content": "r"}],
          "responses": [{"text": "e", "score": 2}, {"text": "f", "score": -0.5}]},

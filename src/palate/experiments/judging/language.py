@@ -86,6 +86,9 @@ class LanguageJudge:
         parse: Callable[[str], Read | None],
         advance: Callable[[int], None],
     ) -> list[Answer[Read]]:
+        # A question that comes again is asked, and paid, once.
+        places = {question: place for place, question in enumerate(dict.fromkeys(questions))}
+        distinct = list(places)
         found: dict[int, Answer[Read]] = {}
 
         def take(index: int, reply: Reply) -> bool:
@@ -95,12 +98,12 @@ class LanguageJudge:
                 advance(1)
             return value is not None
 
-        open_questions = list(range(len(questions)))
+        unread = list(range(len(distinct)))
         for attempt in range(self.card.parse_retries + 1):
-            open_questions = self._round(questions, open_questions, attempt, take, found)
-        for index in open_questions:
+            unread = self._round(distinct, unread, attempt, take, found)
+        for index in unread:
             found[index] = Answer(None, "unparsed")
-        return [found[index] for index in range(len(questions))]
+        return [found[places[question]] for question in questions]
 
     def _round(
         self,
@@ -137,11 +140,13 @@ class LanguageJudge:
             batch, asked = (asked[:1], asked[1:]) if trying else (asked, [])
             requests = [self._request(questions[i], attempt) for i in batch]
             self.client.ask_all(requests, done)
-            if trying and found.get(batch[0], Answer(None)).why == "rejected":
+            failure = found.get(batch[0], Answer(None)).why
+            if trying and failure == "rejected":
                 log.info("the server takes no JSON schema; the judge is asked in words alone")
                 self._structured = False
                 asked = [*batch, *asked]
-            self._proven = True
+            elif trying and not failure:
+                self._proven = True
         return sorted(unread)
 
     def _known(self, question: Question, attempt: int) -> Reply | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from palate.data.records import Preference, prompt_key
+from palate.data.records import Preference, Prompt, prompt_key
 from palate.data.rows import to_row
 from palate.experiments.judging.judges import Judge, ScoringJudge
 from palate.experiments.judging.pairing import Meeting, Rule, meetings
@@ -104,21 +104,30 @@ class _Rows:
         chosen, rejected = (a, b) if verdict.share == 1 else (b, a)
         prompt = meeting.candidates.prompt
         row = to_row(Preference(prompt.prompt, chosen, rejected))
-        return row | self._provenance(meeting, verdict, (chosen, rejected))
+        row |= self._provenance(meeting, verdict, (chosen, rejected))
+        if self.scores:
+            # The names that --margins reads, where somebody asks for the scores' lead.
+            row["score_chosen"], row["score_rejected"] = self._scores(prompt, (chosen, rejected))
+        return row
 
     def apart(self, meeting: Meeting, verdict: Verdict) -> dict[str, Any]:
         texts = meeting.texts
         why = verdict.why or ("the orders disagree" if verdict.disagrees else "tie")
-        row = {"prompt": to_row(meeting.candidates.prompt)["prompt"], "responses": list(texts)}
-        return row | {"why": why} | self._provenance(meeting, verdict, texts)
+        prompt = meeting.candidates.prompt
+        row = {"prompt": to_row(prompt)["prompt"], "responses": list(texts), "why": why}
+        row |= self._provenance(meeting, verdict, texts)
+        return row | ({"scores": self._scores(prompt, texts)} if self.scores else {})
+
+    def _scores(self, prompt: Prompt, texts: tuple[str, str]) -> list[float | None]:
+        key = prompt_key(prompt.prompt)
+        return [self.scores[key, text] for text in texts]
 
     def _provenance(
         self, meeting: Meeting, verdict: Verdict, texts: tuple[str, str]
     ) -> dict[str, Any]:
-        """No column here has a name that training reads (margin, weight, label)."""
+        """No column here has a name that training reads unasked (margin, weight, label)."""
         prompt = meeting.candidates.prompt
         row: dict[str, Any] = {"id": prompt.id} if prompt.id else {}
-        key = prompt_key(prompt.prompt)
         turned = texts != meeting.texts
         shares = (verdict.straight, verdict.swapped)
         row |= {
@@ -130,8 +139,6 @@ class _Rows:
         }
         if turned:
             row["verdicts"].reverse()
-        if self.scores:
-            row["scores"] = [self.scores[key, text] for text in texts]
         return row
 
 

@@ -3,7 +3,8 @@
     {"prompt": …, "responses": ["…", {"text": "…", "stopped": true, "score": 0.3}]}
     {"prompt": …, "chosen": …, "rejected": …}      people's pairs: the judge is compared with them
 
-Responses of one text are one candidate. A response that was cut at the limit of tokens (`stopped`
+Responses of one text, but for outer blanks and Unicode form, are one candidate: a pair of them
+would prefer nothing. A response that was cut at the limit of tokens (`stopped`
 false) takes no part: as the chosen side of a pair it would teach to end in the middle.
 """
 
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from palate.data.faults import quote
-from palate.data.lines import read_lines
+from palate.data.files import lines_of
+from palate.data.formats.cells import plain_form
 from palate.data.records import Prompt, Text, prompt_key
 from palate.data.rows import parse_preference, parse_prompt
 from palate.errors import DataError
@@ -70,7 +72,7 @@ def read_samples(path: str | Path) -> Samples:
     """
     found: list[Candidates] = []
     num_rows = num_cut = num_repeated = num_alone = 0
-    for line in read_lines(Path(path)):
+    for line in lines_of(path):
         if line.fault is not None or line.row is None:
             raise DataError(str(line.fault or f"{line.origin}: no object"))
         num_rows += 1
@@ -88,7 +90,8 @@ def read_samples(path: str | Path) -> Samples:
                 "and rejected (palate sample writes the first kind)"
             )
         whole = [one for one in responses if one.stopped and one.text.strip()]
-        distinct = list({one.text: one for one in whole}.values())
+        by_form = {plain_form(one.text): one for one in reversed(whole)}
+        distinct = [one for one in whole if by_form[plain_form(one.text)] is one]
         num_cut += len(responses) - len(whole)
         num_repeated += len(whole) - len(distinct)
         if len(distinct) < 2:
@@ -109,7 +112,8 @@ def read_samples(path: str | Path) -> Samples:
     if not found:
         raise DataError(
             f"{path}: none of {num_rows} prompts has two different responses that end by "
-            "themselves; sample more of each (--num-samples), warmer, or longer ones"
+            f"themselves ({num_cut} were cut at the limit or empty, {num_repeated} repeat another "
+            "one); sample more of each (--num-samples), warmer, or longer ones"
         )
     return Samples(found, num_rows, num_cut, num_repeated, num_alone)
 
@@ -121,7 +125,7 @@ def read_labels(path: str | Path) -> dict[tuple[str, frozenset[str]], str]:
         DataError: a row is no preference.
     """
     found: dict[tuple[str, frozenset[str]], str] = {}
-    for line in read_lines(Path(path)):
+    for line in lines_of(path):
         if line.fault is not None or line.row is None:
             raise DataError(str(line.fault or f"{line.origin}: no object"))
         pair = parse_preference(line.row, origin=line.origin)

@@ -1,0 +1,66 @@
+"""Every format of preference data that is read: one table, a file a family.
+
+A file's format is that of its first usable row; the table's order decides where a row would fit
+two. See docs/data.md for an example of each.
+"""
+
+from palate.data.faults import Refusal
+from palate.data.formats.arena import ARENA, ARENA_LABELS
+from palate.data.formats.cells import Row
+from palate.data.formats.format import Format, Gives, Record
+from palate.data.formats.llama_factory import (
+    ALPACA,
+    ALPACA_KTO,
+    ALPACA_PAIRS,
+    ALPACA_RANKING,
+    SHAREGPT,
+    SHAREGPT_KTO,
+    SHAREGPT_PAIRS,
+)
+from palate.data.formats.open_assistant import OPEN_ASSISTANT
+from palate.data.formats.pairs import EXPLICIT, HH, IMPLICIT
+from palate.data.formats.ranked import RANKING, SCORED
+from palate.data.formats.singles import MESSAGES, PROMPT_COMPLETION, PROMPTS, TEXT, UNPAIRED
+from palate.data.layout import did_you_mean
+from palate.errors import RecipeError
+
+__all__ = ["FORMATS", "Format", "Gives", "Record", "Refusal", "Row", "named_format"]
+
+FORMATS: dict[str, Format] = {
+    found.name: found
+    for found in (
+        ALPACA_PAIRS,
+        SHAREGPT_PAIRS,
+        OPEN_ASSISTANT,
+        ARENA,
+        ARENA_LABELS,
+        HH,
+        EXPLICIT,
+        IMPLICIT,
+        SCORED,
+        RANKING,
+        ALPACA_RANKING,
+        ALPACA_KTO,
+        SHAREGPT_KTO,
+        UNPAIRED,
+        ALPACA,
+        SHAREGPT,
+        MESSAGES,
+        PROMPT_COMPLETION,
+        TEXT,
+        PROMPTS,
+    )
+}
+
+
+def named_format(name: str) -> Format:
+    """The format of that name.
+
+    Raises:
+        RecipeError: there is none; the message names the nearest.
+    """
+    if name not in FORMATS:
+        raise RecipeError(
+            f"format is {name!r}, which is not known; {did_you_mean(name, tuple(FORMATS))}"
+        )
+    return FORMATS[name]

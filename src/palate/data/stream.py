@@ -1,0 +1,114 @@
+"""Rows → records, one row at a time: a file is never held, and every bad row is found and named.
+
+The first usable row decides a file's format; a row of another one is a fault (E205). A line of a
+file of rejects is read as the "row" in it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from palate.data.doors import Door
+from palate.data.faults import Fault, Refusal, RowFault, fault, warnings_of
+from palate.data.layout import Layout
+from palate.data.lines import Line, parse_line
+from palate.data.records import Demonstration, Preference, Prompt
+
+Record = TypeVar("Record", bound=Preference | Demonstration | Prompt)
+
+_REJECT_KEYS = {"origin", "code", "message", "row"}
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Generic[Record]):
+    """What one row came to.
+
+    Attributes:
+        origin: the row's place.
+        records: what it gives; none where it cannot be used, or has nothing to give (W5xx).
+        faults: one error, or warnings.
+        format: the name of the row's format and shape; "" where it cannot be used.
+        raw: the row as it stands, where it cannot be used.
+    """
+
+    origin: str
+    records: tuple[Record, ...]
+    faults: tuple[Fault, ...] = ()
+    format: str = ""
+    raw: object = None
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether the row cannot be used."""
+        return any(found.severity == "error" for found in self.faults)
+
+    def reject(self) -> dict[str, object]:
+        """The row in a file of rejects, from which it can be read again once mended."""
+        first = self.faults[0]
+        return {
+            "origin": first.origin, "code": first.code, "message": first.message, "row": self.raw
+        }  # fmt: skip
+
+
+def stream(
+    lines: Iterable[Line], door: Door[Record], layout: Layout, *, keep_columns: bool = False
+) -> Iterator[Read[Record]]:
+    """Read rows one by one.
+
+    Args:
+        lines: the rows.
+        door: which kind of records is wanted.
+        layout: what a person says of the rows.
+        keep_columns: leave beside each record the columns that its format does not know.
+
+    Raises:
+        UsageError: the layout names a format that does not exist or does not fit.
+    """
+    if layout.format is not None:
+        door.named(layout.format)
+    settled, first_origin = "", ""
+    for line in map(unwrap_reject, lines):
+        try:
+            read = _read(line, door, layout, keep_columns)
+            if settled and read.format != settled:
+                message = f'this row is "{read.format}", {first_origin} is "{settled}"'
+                raise RowFault(fault("E205", message, origin=line.origin))
+        except RowFault as error:
+            raw = line.raw if line.row is None else dict(line.row)
+            yield Read(line.origin, (), (error.fault,), raw=raw)
+            continue
+        if not settled:
+            settled, first_origin = read.format, line.origin
+        yield read
+
+
+def _read(line: Line, door: Door[Record], layout: Layout, keep_columns: bool) -> Read[Record]:
+    if line.fault is not None or line.row is None:
+        raise RowFault(line.fault or fault("E106", "no object", origin=line.origin))
+    try:
+        form = door.find(line.row, layout)
+        called = form.called(line.row)
+        found = tuple(door.take(form, line.row, layout, line.origin))
+    except Refusal as refusal:
+        told = fault(refusal.code, str(refusal), origin=line.origin)
+        if told.severity == "error":
+            raise RowFault(told) from None
+        return Read(line.origin, (), (told,), called)
+    if keep_columns:
+        rest = {k: v for k, v in line.row.items() if k not in form.columns and v is not None}
+        found = tuple(replace(r, columns={**r.columns, **rest}) for r in found) if rest else found
+    # A demonstration that is nothing but text has no prompt by design.
+    faults = (w for r in found for w in warnings_of(r) if (called, w.code) != ("text", "W401"))
+    return Read(line.origin, found, tuple({w.code: w for w in faults}.values()), called)
+
+
+def unwrap_reject(line: Line) -> Line:
+    """The row inside a line of a file of rejects; other lines as they are."""
+    if line.row is None or set(line.row) != _REJECT_KEYS:
+        return line
+    row = line.row["row"]
+    if isinstance(row, str):
+        return parse_line(row, origin=line.origin)
+    if isinstance(row, Mapping):
+        return Line(line.origin, row)
+    return line
