@@ -24,6 +24,7 @@ LIGHT = [
     "palate.models",
     "palate.training",
     "palate.training.settings",
+    "palate.training.online_settings",
     "palate.experiments",
     "palate.trainers",
     "palate.trainers.configs",

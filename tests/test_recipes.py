@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from palate.training.online_settings import OnlineSettings
 from palate.training.settings import DPOSettings, PPOSettings, StageSettings
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 STAGES: dict[str, type[StageSettings]] = {
     "dpo-lora.yaml": DPOSettings,
+    "grpo.yaml": OnlineSettings,
     "over-optimization.yaml": PPOSettings,
 }
 

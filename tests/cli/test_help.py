@@ -12,8 +12,8 @@ from palate.cli.docs import PAGES, STAGES, stale
 from palate.training.journal import METRICS
 
 COMMANDS = (
-    "demo", "check", "sft", "reward", "check-reward", "dpo", "ppo", "compare", "sample", "judge",
-    "score", "env",
+    "demo", "check", "sft", "reward", "check-reward", "dpo", "ppo", "online", "compare", "sample",
+    "judge", "score", "env",
 )  # fmt: skip
 
 

@@ -132,6 +132,17 @@ def test_value_loss_is_zero_at_the_return_and_finite_far_away() -> None:
     assert far.losses.isfinite().all()
 
 
+def test_clip_higher_lets_ratios_rise_further_than_fall() -> None:
+    ratios = torch.tensor([1.25, 1.5, 0.75])
+    advantages = torch.tensor([1.0, 1.0, -1.0])
+    loss = clipped_policy_loss(
+        logprobs=ratios.log(), old_logprobs=torch.zeros(3), advantages=advantages,
+        clip_range=0.2, clip_range_high=0.28,
+    )  # fmt: skip
+    torch.testing.assert_close(loss.losses, torch.tensor([-1.25, -1.28, 0.8]))
+    assert loss.clipped.tolist() == [False, True, True]
+
+
 def test_the_entropy_surrogate_has_the_entropy_s_gradient_whatever_the_baseline() -> None:
     generator = torch.Generator().manual_seed(6)
     logits = torch.randn(1, 5, generator=generator, dtype=torch.float64, requires_grad=True)

@@ -23,6 +23,7 @@ from palate.cli import (
     env,
     export,
     judge,
+    online,
     ppo,
     reward,
     sample,
@@ -57,6 +58,7 @@ app.command("reward", help=reward.HELP)(reward.reward)
 app.command("check-reward", help=check_reward.HELP)(check_reward.check_reward)
 app.command("dpo", help=dpo.HELP)(dpo.dpo)
 app.command("ppo", help=ppo.HELP)(ppo.ppo)
+app.command("online", help=online.HELP)(online.online)
 app.command("compare", help=compare.HELP)(compare.compare)
 app.command("sample", help=sample.HELP)(sample.sample)
 app.command("judge", help=judge.HELP)(judge.judge)

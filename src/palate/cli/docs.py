@@ -15,6 +15,7 @@ from typer.models import ArgumentInfo
 from palate.cli.app import app
 from palate.cli.options import kebab, shown_default
 from palate.training.journal import METRICS
+from palate.training.online_settings import OnlineSettings
 from palate.training.settings import (
     DPOSettings,
     PPOSettings,
@@ -23,7 +24,13 @@ from palate.training.settings import (
     StageSettings,
 )
 
-STAGES = {"sft": SFTSettings, "reward": RewardSettings, "dpo": DPOSettings, "ppo": PPOSettings}
+STAGES: dict[str, type[StageSettings]] = {
+    "sft": SFTSettings,
+    "reward": RewardSettings,
+    "dpo": DPOSettings,
+    "ppo": PPOSettings,
+    "online": OnlineSettings,
+}
 SOURCE = "*Written by `python -m palate.cli.docs` from the code; change it there.*"
 EXIT_CODES = {
     "0": "done",

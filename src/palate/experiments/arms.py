@@ -26,7 +26,7 @@ from palate.models.sampling import Sample, sample
 from palate.models.scoring import exact_kl, rewards, token_logprobs_of
 from palate.objectives.divergence import kl_k1, kl_k3
 
-Kind = Literal["sft", "dpo", "ppo", "best_of_n", "other"]
+Kind = Literal["sft", "dpo", "ppo", "online", "best_of_n", "other"]
 Road = Literal["sft", "dpo", "rlhf", "yardstick"]
 Judge = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
 Grid = NDArray[np.float64]

@@ -16,6 +16,7 @@ STAGES = {
     "dpo": "direct preference optimization",
     "reward": "a reward model on preference pairs",
     "ppo": "proximal policy optimization against a reward",
+    "online": "an online method on its own responses",
 }
 
 

@@ -27,6 +27,7 @@ from palate.experiments.world import (
 from palate.models.load import Loaded, load
 from palate.models.roles import Roles
 from palate.models.sampling import sample
+from palate.training.online_settings import OnlineSettings
 from palate.training.settings import (
     DPOSettings,
     PPOSettings,
@@ -95,6 +96,10 @@ def world_settings(stage: str, sizes: Sizes = FULL) -> StageSettings:
             per_device_train_batch_size=64, max_new_tokens=MAX_RESPONSE_TOKENS,
             num_ppo_epochs=2, num_mini_batches=2, eval_steps=5,
         ),
+        "online": OnlineSettings(
+            **common, **lora, learning_rate=5e-3, max_steps=2 * sizes.ppo_steps,
+            per_device_train_batch_size=32, max_new_tokens=MAX_RESPONSE_TOKENS, eval_steps=10,
+        ),
     }  # fmt: skip
     return recipes[stage]
 
@@ -158,8 +163,9 @@ def world_stage_inputs(stage: str, folder: Path, *, seed: int, sizes: Sizes = FU
     """Inputs of a stage on the embedded world; earlier stages are trained below `folder`.
 
     Args:
-        stage: sft, reward, dpo or ppo.
-        folder: where the SFT model (and for PPO the reward model) is put, as `sft` and `reward`.
+        stage: sft, reward, dpo, ppo or online.
+        folder: where the SFT model (and for PPO and online methods the reward model) is put, as
+            `sft` and `reward`.
         seed: of everything.
         sizes: how much.
     """
@@ -172,7 +178,7 @@ def world_stage_inputs(stage: str, folder: Path, *, seed: int, sizes: Sizes = FU
             folder / "sft", seed=seed, sizes=sizes, frame=Frame(overwrite=True)
         ),
     )
-    if stage == "ppo":
+    if stage in ("ppo", "online"):
         reward = _trained(
             folder / "reward", lambda: train_world_reward(folder, sft, seed=seed, sizes=sizes)
         )

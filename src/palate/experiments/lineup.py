@@ -29,8 +29,9 @@ from palate.models.load import load, refuse_unsafe
 from palate.models.reward_folder import ADAPTER_CONFIG, SCALE_FILE
 
 # Which road a stage is on; a model of another stage is on none unless it is told.
-ROADS: dict[str, Road] = {"dpo": "dpo", "ppo": "rlhf"}
-KINDS: dict[str, Kind] = {"sft": "sft", "dpo": "dpo", "ppo": "ppo"}
+# Online methods learn from a reward model, and pay for it, whatever their loss.
+ROADS: dict[str, Road] = {"dpo": "dpo", "ppo": "rlhf", "online": "rlhf"}
+KINDS: dict[str, Kind] = {"sft": "sft", "dpo": "dpo", "ppo": "ppo", "online": "online"}
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Passport:
     """What a model folder says of itself.
 
     Attributes:
-        stage: sft, reward, dpo or ppo.
+        stage: sft, reward, dpo, ppo or online.
         role: policy or reward.
         base: folder or hub name of the model in memory.
         base_hash: hash of the base's weights, where the folder holds an adapter.

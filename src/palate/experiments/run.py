@@ -13,7 +13,7 @@ from palate.data.records import Demonstration, Preference, Prompt
 from palate.data.render import Renderer
 from palate.data.trees import Tree
 from palate.experiments.cost import Cost, Ledger, metered
-from palate.experiments.passport import start_of
+from palate.experiments.passport import RewardBill, start_of
 from palate.experiments.prepare import add_value, policy_roles, reward_roles
 from palate.experiments.reward_gate import GateRule
 from palate.experiments.reward_source import RewardSource
@@ -23,8 +23,11 @@ from palate.experiments.work import Rows, Work
 from palate.models.load import Loaded
 from palate.models.protocols import Reward
 from palate.models.reference import ReferenceCache
+from palate.models.roles import Roles
 from palate.training.dpo import train_dpo
 from palate.training.folder import RunFolder
+from palate.training.online import train_online
+from palate.training.online_settings import OnlineSettings
 from palate.training.pair_scores import strangers_of
 from palate.training.ppo import train_ppo
 from palate.training.reward import train_reward
@@ -33,6 +36,7 @@ from palate.training.settings import (
     DPOSettings,
     PPOSettings,
     RewardSettings,
+    SamplingSettings,
     SFTSettings,
     StageSettings,
 )
@@ -177,28 +181,87 @@ def run_ppo(
     rows = _rows(prompt_trees, prompts, eval_prompts, renderer, settings)
     roles = policy_roles(loaded, settings)
     add_value(roles, loaded, settings)
+    rewards = _take_rewards(
+        roles, settings, reward=reward, gold=gold, gate=gate,
+        uncertainty_coef=settings.uncertainty_coef,
+    )  # fmt: skip
+    work = Work("ppo", "policy", roles, settings, renderer, rows, start_of(loaded), rewards.bill)
+
+    def learn(run: Run) -> Result:
+        return train_ppo(
+            roles, rows.train, settings, reward=rewards.optimized,
+            end_tokens=renderer.end_token_ids, eval_prompts=rows.held_out, gold=rewards.watched,
+            run=run,
+        )  # fmt: skip
+
+    return _carry_out(work, learn, frame)
+
+
+def run_online(
+    settings: OnlineSettings,
+    loaded: Loaded,
+    prompts: Sequence[Prompt],
+    *,
+    reward: Path | Reward | Sequence[RewardSource],
+    gold: Reward | Sequence[RewardSource] | None = None,
+    gate: GateRule | None = None,
+    eval_prompts: Sequence[Prompt] = (),
+    frame: Frame | None = None,
+) -> Outcome:
+    """An online method against the rewards that `run_ppo` takes, into `settings.output_dir`.
+
+    `gold` is only watched, in evaluations.
+
+    Raises:
+        GateError: the reward model is not fit to be optimized against; nothing was trained.
+    """
+    renderer = Renderer(loaded.tokenizer)
+    rows = _rows(prompt_trees, prompts, eval_prompts, renderer, settings)
+    roles = policy_roles(loaded, settings, moving_reference=settings.moves_reference)
+    rewards = _take_rewards(roles, settings, reward=reward, gold=gold, gate=gate)
+    work = Work("online", "policy", roles, settings, renderer, rows, start_of(loaded), rewards.bill)
+
+    def learn(run: Run) -> Result:
+        return train_online(
+            roles, rows.train, settings, reward=rewards.optimized,
+            end_tokens=renderer.end_token_ids, eval_prompts=rows.held_out, gold=rewards.watched,
+            run=run,
+        )  # fmt: skip
+
+    return _carry_out(work, learn, frame)
+
+
+@dataclass(frozen=True)
+class _Rewards:
+    """What is optimized, what is watched beside it, and the bill of the reward models."""
+
+    optimized: Reward
+    watched: Reward | None
+    bill: RewardBill | None
+
+
+def _take_rewards(
+    roles: Roles,
+    settings: SamplingSettings,
+    *,
+    reward: Path | Reward | Sequence[RewardSource],
+    gold: Reward | Sequence[RewardSource] | None,
+    gate: GateRule | None,
+    uncertainty_coef: float = 0.0,
+) -> _Rewards:
+    """Rewards as a loop takes them; a reward model must pass its gate."""
     bill = None
     if isinstance(reward, Path):
         reward = [RewardSource(str(reward), folder=reward, gate=gate)]
     if isinstance(reward, Sequence):
         taken = take_reward(
             reward, roles, max_length=settings.max_length, max_new_tokens=settings.max_new_tokens,
-            uncertainty_coef=settings.uncertainty_coef,
+            uncertainty_coef=uncertainty_coef,
         )  # fmt: skip
         reward, bill = taken.reward, taken.bill
-    optimized = reward
     if isinstance(gold, Sequence):
         gold = watch_reward(gold, roles) if gold else None
-    watched = gold
-    work = Work("ppo", "policy", roles, settings, renderer, rows, start_of(loaded), bill)
-
-    def learn(run: Run) -> Result:
-        return train_ppo(
-            roles, rows.train, settings, reward=optimized, end_tokens=renderer.end_token_ids,
-            eval_prompts=rows.held_out, gold=watched, run=run,
-        )  # fmt: skip
-
-    return _carry_out(work, learn, frame)
+    return _Rewards(reward, gold, bill)
 
 
 def _rows(

@@ -22,7 +22,7 @@ from palate.training.session import Listener, Result, Run
 from palate.training.settings import StageSettings
 
 # What sets a run apart from its sisters in a comparison, where the stage has it.
-APART = ("seed", "beta", "loss_type", "kl_coef")
+APART = ("seed", "method", "beta", "loss_type", "kl_coef")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Work:
     """A stage about to run: what is trained, on what, and from where.
 
     Attributes:
-        stage: sft, reward, dpo or ppo.
+        stage: sft, reward, dpo, ppo or online.
         role: the role that is trained and saved.
         roles: the models.
         settings: its settings.

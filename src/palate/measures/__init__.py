@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from palate.measures.baselines import bag_of_words as bag_of_words
     from palate.measures.baselines import longer_wins as longer_wins
+    from palate.measures.best_of_n import best_of_n_distribution as best_of_n_distribution
+    from palate.measures.best_of_n import kl_of_best as kl_of_best
+    from palate.measures.best_of_n import kl_upper_bound as kl_upper_bound
     from palate.measures.calibration import Calibration as Calibration
     from palate.measures.calibration import ReliabilityBin as ReliabilityBin
     from palate.measures.calibration import fit_temperature as fit_temperature
@@ -52,6 +55,11 @@ _MODULES = {
     "baselines": (
         "bag_of_words",
         "longer_wins",
+    ),
+    "best_of_n": (
+        "best_of_n_distribution",
+        "kl_of_best",
+        "kl_upper_bound",
     ),
     "calibration": (
         "Calibration",

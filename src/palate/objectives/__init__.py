@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from palate.objectives.anchored import bco_pair_loss as bco_pair_loss
     from palate.objectives.anchored import nca_pair_loss as nca_pair_loss
     from palate.objectives.anchored import sppo_hard_loss as sppo_hard_loss
+    from palate.objectives.averaging import token_weights as token_weights
     from palate.objectives.controllers import adapted_kl_coef as adapted_kl_coef
     from palate.objectives.divergence import KL_ESTIMATORS as KL_ESTIMATORS
     from palate.objectives.divergence import kl_exact as kl_exact
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from palate.objectives.f_divergence import forward_kl_score as forward_kl_score
     from palate.objectives.f_divergence import js_divergence_score as js_divergence_score
     from palate.objectives.f_divergence import reverse_kl_score as reverse_kl_score
+    from palate.objectives.groups import best_and_worst as best_and_worst
+    from palate.objectives.groups import group_relative_advantages as group_relative_advantages
+    from palate.objectives.groups import leave_one_out_advantages as leave_one_out_advantages
     from palate.objectives.likelihood import exact_kl_per_token as exact_kl_per_token
     from palate.objectives.likelihood import log_collision as log_collision
     from palate.objectives.likelihood import token_entropy as token_entropy
@@ -74,6 +78,7 @@ _MODULES = {
         "nca_pair_loss",
         "sppo_hard_loss",
     ),
+    "averaging": ("token_weights",),
     "controllers": ("adapted_kl_coef",),
     "divergence": ("KL_ESTIMATORS", "kl_exact", "kl_k1", "kl_k2", "kl_k3"),
     "ensemble": ("cautious_rewards",),
@@ -84,6 +89,7 @@ _MODULES = {
         "js_divergence_score",
         "reverse_kl_score",
     ),
+    "groups": ("best_and_worst", "group_relative_advantages", "leave_one_out_advantages"),
     "likelihood": ("exact_kl_per_token", "log_collision", "token_entropy", "token_logprobs"),
     "masked": ("masked_mean", "masked_sum", "masked_var", "masked_whiten"),
     "policy": (

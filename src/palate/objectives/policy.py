@@ -37,6 +37,7 @@ def clipped_policy_loss(
     old_logprobs: Float[Tensor, "*tokens"],
     advantages: Float[Tensor, "*tokens"],
     clip_range: float,
+    clip_range_high: float | None = None,
 ) -> PolicyLoss:
     """PPO's pessimistic surrogate: no reward for moving a token's probability beyond the range.
 
@@ -47,6 +48,8 @@ def clipped_policy_loss(
         old_logprobs: of the policy that sampled the tokens, nats.
         advantages: reward units; constants.
         clip_range: ε > 0; 0.2 in the paper.
+        clip_range_high: ε above 1 where it is another than below (clip-higher: unlikely tokens may
+            gain more; Yu et al. 2025, arXiv:2503.14476, DAPO, equation 10); None: the same.
 
     Returns:
         Losses in reward units, −advantage where policy and old policy agree (ratio 1).
@@ -58,7 +61,8 @@ def clipped_policy_loss(
     log_ratio = (logprobs - old_logprobs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
     ratios = log_ratio.exp()
     free = -ratios * advantages
-    bounded = -ratios.clamp(1 - clip_range, 1 + clip_range) * advantages
+    high = clip_range if clip_range_high is None else clip_range_high
+    bounded = -ratios.clamp(1 - clip_range, 1 + high) * advantages
     return PolicyLoss(
         losses=torch.maximum(free, bounded), ratios=ratios.detach(), clipped=bounded > free
     )

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from palate.training.journal import METRICS as METRICS
     from palate.training.journal import Metric as Metric
     from palate.training.journal import read_metrics as read_metrics
+    from palate.training.online import train_online as train_online
+    from palate.training.online_rollout import evaluate_online as evaluate_online
+    from palate.training.online_settings import OnlineSettings as OnlineSettings
     from palate.training.pair_scores import score_pairs as score_pairs
     from palate.training.ppo import evaluate_policy as evaluate_policy
     from palate.training.ppo import train_ppo as train_ppo
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
 _MODULES = {
     "checkpoint": ("Checkpoint", "latest_checkpoint", "load_checkpoint", "save_checkpoint"),
     "dpo": ("evaluate_pairs", "train_dpo"),
+    "online": ("train_online",),
+    "online_rollout": ("evaluate_online",),
+    "online_settings": ("OnlineSettings",),
     "pair_scores": ("score_pairs",),
     "folder": ("RunFolder",),
     "journal": ("METRICS", "Metric", "read_metrics"),

@@ -46,7 +46,9 @@ def check_step_zero(*, policy: Tensor, reference: Tensor, dtype: torch.dtype, wh
         )
 
 
-def check_ratio_one(*, logprobs: Tensor, old_logprobs: Tensor, dtype: torch.dtype) -> None:
+def check_ratio_one(
+    *, logprobs: Tensor, old_logprobs: Tensor, dtype: torch.dtype, what: str = "PPO"
+) -> None:
     """Before any update the policy [target] is the one that was sampled from: its ratio is 1.
 
     Raises:
@@ -56,7 +58,7 @@ def check_ratio_one(*, logprobs: Tensor, old_logprobs: Tensor, dtype: torch.dtyp
     gap = float((logprobs.detach() - old_logprobs).square().mean().sqrt())
     if not gap <= tolerance:
         raise GateError(
-            f"PPO: new and old log-probabilities differ by {gap:.4g} nats a token (root mean "
+            f"{what}: new and old log-probabilities differ by {gap:.4g} nats a token (root mean "
             f"square) before any update, where their ratio must be 1 (tolerance {tolerance:.2g}). "
             "Likely: dropout is on while the policy learns (set lora_dropout to 0; of a loaded "
             "adapter, in its adapter_config.json), the rollout was scored at another temperature, "

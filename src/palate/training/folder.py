@@ -18,7 +18,7 @@ from palate.errors import UsageError
 
 OWN = (
     "recipe.yaml", "manifest.json", "metrics.jsonl", "samples.jsonl", "cost.json", "checkpoints",
-    "model", "trackers",
+    "model", "trackers", "rounds",
 )  # fmt: skip
 
 
@@ -32,6 +32,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model"
         self.trackers = self.path / "trackers"
+        self.rounds = self.path / "rounds"
 
     @contextmanager
     def open(self, *, resume: bool = False, overwrite: bool = False) -> Iterator[None]:

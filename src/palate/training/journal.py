@@ -63,6 +63,18 @@ METRICS: dict[str, Metric] = {
     "val/ratio": Metric("1", "watch", "mean ratio of new to old policy; floats near 1"),
     "val/clipfrac_avg": Metric("share", "watch", "response tokens whose value change was clipped"),
     "val/num_eos_tokens": Metric("responses", "up", "sampled responses that ended by themselves"),
+    "clip_ratio/low_mean": Metric(
+        "share", "watch", "ratios clipped below: tokens (rloo: responses)"
+    ),
+    "clip_ratio/high_mean": Metric("share", "watch", "ratios clipped above"),
+    "clip_ratio/region_mean": Metric("share", "watch", "ratios clipped below or above"),
+    "reward_std": Metric("reward", "watch", "spread of a step's rewards, EOS penalty included"),
+    "frac_reward_zero_std": Metric("share", "down", "prompts whose responses all have one reward"),
+    "pairs_rate": Metric("share", "up", "prompts that gave a pair to learn from"),
+    "round": Metric("1", "watch", "round of iterated DPO"),
+    "best_of_n/scores": Metric("reward", "up", "reward of each prompt's best response"),
+    "best_of_n/kl": Metric("nats", "watch", "estimate of KL(best of n‖sampled model) a response"),
+    "best_of_n/kl_bound": Metric("nats", "watch", "log n − (n − 1)/n: that KL is at most so much"),
     "length": Metric("tokens", "watch", "tokens of a sampled response"),
     "eos_rate": Metric("share", "up", "sampled responses that ended by themselves"),
 }

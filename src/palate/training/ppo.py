@@ -10,27 +10,24 @@ objective of Schulman et al. 2017 (arXiv 1707.06347), equation 7. One iteration:
 """
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 
-from palate.data.trees import Response, Tree, plant
+from palate.data.trees import Tree
 from palate.models.protocols import Reward
 from palate.models.roles import Roles
-from palate.models.scoring import response_logprobs
-from palate.training.checks import check_step_zero
 from palate.training.controls import Controls
-from palate.training.ppo_start import check_ppo_start, warn_without_end
+from palate.training.dealing import longest_responses, minibatches
+from palate.training.ppo_start import check_ppo_start
 from palate.training.ppo_stops import stop_over_budget, stop_where_parted
 from palate.training.ppo_update import predict, update_policy, update_values
-from palate.training.rollout import Rollout, collect
-from palate.training.seeding import order
+from palate.training.rollout import collect
+from palate.training.sampling_start import EVAL_SEED, check_equal, warn_without_end
 from palate.training.session import Result, Run, Session
 from palate.training.settings import PPOSettings
 
 log = logging.getLogger("palate")
-# Keeps the rollout's draws apart from evaluation's, which must not move with training.
-EVAL_SEED = 7919
 
 
 def evaluate_policy(
@@ -104,7 +101,9 @@ def train_ppo(
     ) as session:  # fmt: skip
         controls = Controls(settings, session.standing.extra)
         session.rehearse(
-            _longest(prompts, settings),
+            longest_responses(
+                prompts, count=settings.num_samples_per_prompt, length=settings.max_new_tokens
+            ),
             lambda forest, plan, _: torch.cat(predict(roles, forest, plan, settings)).sum(),
             sampled=True,
         )
@@ -116,13 +115,19 @@ def train_ppo(
             )  # fmt: skip
             for name, value in rollout.metrics.items():
                 session.record(name, value)
-            warn_without_end(session, rollout, settings)
+            warn_without_end(
+                session, settings, num_responses=len(rollout.scores),
+                num_stopped=int(rollout.metrics["val/num_eos_tokens"]),
+            )  # fmt: skip
             if step.first and roles.equal_at_start:
-                _check_equal(roles, rollout)
+                check_equal(roles, rollout.trees, what="PPO")
             if stop_over_budget(session, rollout.kl, settings):
                 continue
             unmoved = True
-            for indices in _minibatches(rollout, settings, step.number):
+            for indices in minibatches(
+                len(rollout.trees), passes=settings.num_ppo_epochs, count=settings.num_mini_batches,
+                seed=settings.seed, step=step.number,
+            ):  # fmt: skip
                 parts = rollout.parts(indices, max_tokens=settings.max_tokens_per_microbatch)
                 if step.number <= settings.value_warmup_steps:
                     update_values(session, parts, settings)
@@ -133,38 +138,3 @@ def train_ppo(
                     break
             controls.follow_kl(rollout.kl, num_responses=len(rollout.scores))
     return session.result()
-
-
-def _longest(prompts: Sequence[Tree], settings: PPOSettings) -> list[Tree]:
-    """Prompts with as many and as long responses as a rollout can have."""
-    return [
-        Tree(
-            prompt.prompt,
-            (Response(prompt.prompt[:1] * settings.max_new_tokens),)
-            * settings.num_samples_per_prompt,
-        )
-        for prompt in prompts
-    ]
-
-
-def _minibatches(rollout: Rollout, settings: PPOSettings, step: int) -> Iterator[list[int]]:
-    """Indices of trees, a list an optimizer step: every pass deals them anew."""
-    count = settings.num_mini_batches
-    for epoch in range(settings.num_ppo_epochs):
-        indices = list(range(len(rollout.trees)))
-        if count > 1:
-            place = step * settings.num_ppo_epochs + epoch
-            indices = list(order(len(rollout.trees), seed=settings.seed + 1, epoch=place))
-        size = -(-len(indices) // count)
-        yield from (indices[i : i + size] for i in range(0, len(indices), size))
-
-
-@torch.no_grad()
-def _check_equal(roles: Roles, rollout: Rollout) -> None:
-    forest = plant(rollout.trees[:8], device=roles.device)
-    check_step_zero(
-        policy=response_logprobs(roles, "policy", forest),
-        reference=response_logprobs(roles, "reference", forest),
-        dtype=roles.model.dtype,
-        what="PPO",
-    )

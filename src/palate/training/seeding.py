@@ -29,3 +29,9 @@ def order(num_rows: int, *, seed: int, epoch: int) -> tuple[int, ...]:
     """The order of rows in an epoch: a function of seed and epoch alone, so one integer resumes."""
     generator = np.random.Generator(np.random.PCG64([seed, epoch]))
     return tuple(int(i) for i in generator.permutation(num_rows))
+
+
+def rows_of_step(number: int, *, num_rows: int, size: int, seed: int) -> tuple[int, ...]:
+    """The rows of a step, counted from 1; the last step of an epoch may have fewer than `size`."""
+    epoch, place = divmod(number - 1, -(-num_rows // size))
+    return order(num_rows, seed=seed, epoch=epoch)[place * size : (place + 1) * size]

@@ -37,7 +37,7 @@ from palate.training.progress import progress
 from palate.training.rehearsal import Loss, longest_microbatch, rehearse
 from palate.training.resume import Carried, Standing
 from palate.training.schedule import learning_rate
-from palate.training.seeding import order
+from palate.training.seeding import rows_of_step
 from palate.training.settings import StageSettings
 from palate.training.signals import Signals
 
@@ -194,11 +194,10 @@ class Session:
         self._finish()
 
     def _rows_of(self, number: int) -> tuple[int, ...]:
-        size = self.settings.rows_per_step
-        per_epoch = -(-self.num_rows // size)
-        epoch, place = divmod(number - 1, per_epoch)
-        rows = order(self.num_rows, seed=self.settings.seed, epoch=epoch)
-        return tuple(rows[place * size : (place + 1) * size])
+        settings = self.settings
+        return rows_of_step(
+            number, num_rows=self.num_rows, size=settings.rows_per_step, seed=settings.seed
+        )
 
     # -- what a loop calls -----------------------------------------------------------------------
 
