@@ -24,12 +24,24 @@ if TYPE_CHECKING:
     from palate.errors import PalateError as PalateError
     from palate.errors import RecipeError as RecipeError
     from palate.errors import UsageError as UsageError
+    from palate.trainers import CPOConfig as CPOConfig
+    from palate.trainers import CPOTrainer as CPOTrainer
     from palate.trainers import DPOConfig as DPOConfig
     from palate.trainers import DPOTrainer as DPOTrainer
+    from palate.trainers import GRPOConfig as GRPOConfig
+    from palate.trainers import GRPOTrainer as GRPOTrainer
+    from palate.trainers import KTOConfig as KTOConfig
+    from palate.trainers import KTOTrainer as KTOTrainer
+    from palate.trainers import OnlineDPOConfig as OnlineDPOConfig
+    from palate.trainers import OnlineDPOTrainer as OnlineDPOTrainer
+    from palate.trainers import ORPOConfig as ORPOConfig
+    from palate.trainers import ORPOTrainer as ORPOTrainer
     from palate.trainers import PPOConfig as PPOConfig
     from palate.trainers import PPOTrainer as PPOTrainer
     from palate.trainers import RewardConfig as RewardConfig
     from palate.trainers import RewardTrainer as RewardTrainer
+    from palate.trainers import RLOOConfig as RLOOConfig
+    from palate.trainers import RLOOTrainer as RLOOTrainer
     from palate.trainers import SFTConfig as SFTConfig
     from palate.trainers import SFTTrainer as SFTTrainer
 
@@ -48,10 +60,22 @@ _MODULES = {
         "UsageError",
     ),
     "trainers": (
+        "CPOConfig",
+        "CPOTrainer",
         "DPOConfig",
         "DPOTrainer",
+        "GRPOConfig",
+        "GRPOTrainer",
+        "KTOConfig",
+        "KTOTrainer",
+        "ORPOConfig",
+        "ORPOTrainer",
+        "OnlineDPOConfig",
+        "OnlineDPOTrainer",
         "PPOConfig",
         "PPOTrainer",
+        "RLOOConfig",
+        "RLOOTrainer",
         "RewardConfig",
         "RewardTrainer",
         "SFTConfig",

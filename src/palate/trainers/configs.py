@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from palate.errors import RecipeError
+from palate.training.online_settings import Method, OnlineSettings
 from palate.training.recipe_keys import unknown_setting
 from palate.training.settings import (
     DPOSettings,
@@ -25,9 +26,18 @@ from palate.training.settings import (
 Config = TypeVar("Config", bound=StageSettings)
 
 
+# TRL's names of what all online methods share here.
+ONLINE_NAMES = {
+    "beta": "kl_coef",
+    "num_generations": "num_samples_per_prompt",
+    "max_completion_length": "max_new_tokens",
+}
+
+
 def _strict(config: type[Config]) -> type[Config]:
     """Unknown keywords and unusable values are a `RecipeError`, whatever the door."""
     known = {field.name for field in fields(config)}
+    other_names = ONLINE_NAMES if "method" in known else {}
     settings: type[StageSettings] = config.__bases__[0]
     made: Callable[..., None] = config.__init__
 
@@ -37,6 +47,10 @@ def _strict(config: type[Config]) -> type[Config]:
             raise RecipeError(
                 f"{config.__name__} takes settings by name: {config.__name__}(output_dir=…)"
             )
+        for other, name in other_names.items():
+            if other in values and name in values:
+                raise RecipeError(f"{config.__name__}: {other} is {name}; give one of them")
+        values = {other_names.get(key, key): value for key, value in values.items()}
         for key in values:
             if key not in known:
                 raise RecipeError(unknown_setting(key, known, config.__name__))
@@ -81,3 +95,108 @@ class PPOConfig(PPOSettings):
 
     learning_rate: float = setting(3e-6, "peak step size (TRL's PPOConfig; LoRA wants 1e-5)")
     use_peft: bool = setting(False, "train LoRA adapters; off: all weights, or peft_config")
+
+
+@_strict
+@dataclass(frozen=True, kw_only=True)
+class RLOOConfig(OnlineSettings):
+    """Settings of `RLOOTrainer`; see `OnlineSettings`."""
+
+    learning_rate: float = setting(1e-6, "peak step size (TRL's RLOOConfig; LoRA wants 1e-5)")
+    num_samples_per_prompt: int = setting(2, "responses sampled to each prompt (TRL)")
+    missing_eos_penalty: float = setting(0.0, "taken off the score of a response that was cut")
+    use_peft: bool = setting(False, "train LoRA adapters; off: all weights, or peft_config")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _keep_method(self, "rloo")
+
+
+@_strict
+@dataclass(frozen=True, kw_only=True)
+class GRPOConfig(OnlineSettings):
+    """Settings of `GRPOTrainer`; see `OnlineSettings`."""
+
+    method: Method = setting("grpo", "what is done with the responses and their rewards")
+    learning_rate: float = setting(1e-6, "peak step size (TRL's GRPOConfig; LoRA wants 1e-5)")
+    num_samples_per_prompt: int = setting(8, "responses sampled to each prompt (TRL)")
+    kl_coef: float = setting(0.0, "weight of the KL penalty against the reference (TRL)")
+    missing_eos_penalty: float = setting(0.0, "taken off the score of a response that was cut")
+    use_peft: bool = setting(False, "train LoRA adapters; off: all weights, or peft_config")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _keep_method(self, "grpo")
+
+
+@_strict
+@dataclass(frozen=True, kw_only=True)
+class OnlineDPOConfig(OnlineSettings):
+    """Settings of `OnlineDPOTrainer`; see `OnlineSettings`."""
+
+    method: Method = setting("online-dpo", "what is done with the responses and their rewards")
+    learning_rate: float = setting(5e-7, "peak step size (TRL's OnlineDPOConfig; LoRA wants 1e-5)")
+    num_samples_per_prompt: int = setting(2, "responses sampled to each prompt (TRL)")
+    kl_coef: float = setting(0.1, "β of the loss (TRL)")
+    missing_eos_penalty: float = setting(0.0, "taken off the score of a response that was cut")
+    use_peft: bool = setting(False, "train LoRA adapters; off: all weights, or peft_config")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _keep_method(self, "online-dpo")
+
+
+def _keep_method(config: OnlineSettings, method: str) -> None:
+    if config.method != method:
+        raise RecipeError(
+            f"{type(config).__name__}: method is {config.method!r}; this config is of {method}: "
+            "leave method out, or use palate online"
+        )
+
+
+@_strict
+@dataclass(frozen=True, kw_only=True)
+class KTOConfig(DPOConfig):
+    """Settings of `KTOTrainer`: `DPOConfig` with a loss of single labelled responses."""
+
+    loss_type: str = setting("kto", "kto or apo_zero_unpaired (TRL)")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _keep_losses(self, "kto", "apo_zero_unpaired")
+
+
+@_strict
+@dataclass(frozen=True, kw_only=True)
+class CPOConfig(DPOConfig):
+    """Settings of `CPOTrainer`: `DPOConfig` with a loss of pairs that needs no reference.
+
+    Differs from TRL: its loss_type sigmoid is called cpo here, and its simpo, to which it adds
+    `cpo_alpha` of likelihood, is "simpo,sft" with loss_weights.
+    """
+
+    loss_type: str = setting("cpo", "cpo, simpo, or simpo,sft")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _keep_losses(self, "cpo", "simpo", "simpo,sft")
+
+
+@_strict
+@dataclass(frozen=True, kw_only=True)
+class ORPOConfig(DPOConfig):
+    """Settings of `ORPOTrainer`: `DPOConfig` with the odds-ratio loss; `beta` is the paper's λ."""
+
+    loss_type: str = setting("orpo", "orpo")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _keep_losses(self, "orpo")
+
+
+def _keep_losses(config: DPOConfig, *losses: str) -> None:
+    if config.loss_type not in losses:
+        raise RecipeError(
+            f"{type(config).__name__}: loss_type is {config.loss_type!r}; it is one of "
+            f"{'; '.join(losses)}. DPOConfig takes every loss"
+        )

@@ -1,4 +1,4 @@
-"""What all four trainers do in the same way: train, evaluate, save, tell.
+"""What all trainers do in the same way: train, evaluate, save, tell.
 
 The trainers differ in what they are made from; each fills in a `Course` and is done.
 """
