@@ -13,6 +13,7 @@ import pytest
 import torch
 from scipy.optimize import linprog
 from tests.training.fixed_points import balanced, formulas, minimum
+from tests.training.reached import Reached, reached, variation
 from tests.training.test_known_optimum import (
     PROMPTS,
     STRINGS,
@@ -27,6 +28,7 @@ from palate.training.dpo import train_dpo
 from palate.training.settings import DPOSettings
 
 NOISE = 0.1
+BOUND = 0.02
 LENGTHS = torch.tensor([float(len(string.tokens)) for string in STRINGS], dtype=torch.float64)
 
 
@@ -153,11 +155,6 @@ def hinge_point(reference: Tensor, weights: Tensor, beta: float) -> Tensor:
     return (reference + torch.from_numpy(solved.x[:n])).softmax(0)
 
 
-def variation(one: Tensor, two: Tensor) -> float:
-    """The largest total-variation distance over prompts."""
-    return float(0.5 * (one - two).abs().sum(-1).max())
-
-
 def noisy_pairs(world: World, noise: float) -> list[Tree]:
     """Exhaustive pairs, of which a share of labels is flipped."""
     return [
@@ -170,8 +167,8 @@ def noisy_pairs(world: World, noise: float) -> list[Tree]:
     ]
 
 
-def distances(case: Case) -> tuple[float, float, float]:
-    """Trained policy to its fixed point, fixed point to π*, and the start to the fixed point."""
+def distances(case: Case) -> Reached:
+    """Train by the shipped loop and compare."""
     world = make_world()
     target = fixed_point(world, case)
     pairs = noisy_pairs(world, case.noise)
@@ -181,29 +178,28 @@ def distances(case: Case) -> tuple[float, float, float]:
         per_device_train_batch_size=len(pairs), max_steps=case.steps, lr_scheduler_type="cosine",
         use_peft=False, max_tokens_per_microbatch=100_000, max_grad_norm=0.0,
     )  # fmt: skip
-    start = variation(world.logprobs("policy").exp(), target)
-    train_dpo(world.roles, pairs, settings)
-    return (
-        variation(world.logprobs("policy").exp(), target),
-        variation(target, world.optimum(case.beta)),
-        start,
-    )
+    start = world.logprobs("policy").exp()
+    result = train_dpo(world.roles, pairs, settings)
+    return reached(
+        trained=world.logprobs("policy").exp(), own=target, optimum=world.optimum(case.beta),
+        start=start, result=result,
+    )  # fmt: skip
 
 
 def test_a_loss_reaches_its_own_fixed_point_small() -> None:
-    reached, elsewhere, start = distances(QUICK)
-    assert start > 0.1
-    assert elsewhere > 0.1
-    assert reached < 0.02
+    found = distances(QUICK)
+    assert found.start > 0.1
+    assert found.own_to_optimum > 0.1
+    assert found.to_own < BOUND
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_loss_reaches_its_own_fixed_point(case: Case) -> None:
-    reached, elsewhere, start = distances(case)
+    found = distances(case)
     print(
-        f"{case.name} β = {case.beta}: total variation to its fixed point {reached:.4f} "
-        f"(start {start:.2f}); fixed point to π* {elsewhere:.4f}"
+        f"{case.name} β = {case.beta}: total variation to its fixed point {found.to_own:.4f} "
+        f"(start {found.start:.2f}); fixed point to π* {found.own_to_optimum:.4f}"
     )
-    assert start > 0.1
-    assert reached < 0.02
+    assert found.start > 0.1
+    assert found.to_own < BOUND

@@ -11,16 +11,19 @@ from itertools import permutations
 
 import pytest
 import torch
+from tests.training.reached import Reached, reached
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from palate.data.trees import Forest, Response, Tree, plant
 from palate.models.attention import Plan
+from palate.models.protocols import Reward
 from palate.models.roles import Roles
 from palate.models.scoring import response_logprobs
 from palate.training.dpo import train_dpo
 from palate.training.ppo import train_ppo
 from palate.training.seeding import seeded
+from palate.training.session import Result
 from palate.training.settings import DPOSettings, PPOSettings
 
 EOS, LETTERS = 0, (1, 2, 3)
@@ -48,11 +51,6 @@ class World:
 
     def optimum(self, beta: float) -> Tensor:
         return (self.logprobs("reference") + self.rewards.double() / beta).softmax(-1)
-
-    def distance(self, beta: float) -> float:
-        """The largest total-variation distance from the optimum over prompts."""
-        gap = (self.optimum(beta) - self.logprobs("policy").exp()).abs()
-        return float(0.5 * gap.sum(-1).max())
 
 
 def make_world(seed: int = 0) -> World:
@@ -84,32 +82,25 @@ def every_ordered_pair(world: World) -> list[Tree]:
     ]
 
 
-def dpo_distance(beta: float, *, steps: int) -> float:
+def dpo_reached(beta: float, steps: int) -> Reached:
+    """DPO on exhaustive pairs."""
     world = make_world()
-    assert world.distance(beta) > 0.1
     pairs = every_ordered_pair(world)
+    start = world.logprobs("policy").exp()
     settings = DPOSettings(
         beta=beta, learning_rate=3e-3, per_device_train_batch_size=len(pairs), max_steps=steps,
         lr_scheduler_type="cosine", use_peft=False, max_tokens_per_microbatch=100_000,
         max_grad_norm=0.0,
     )  # fmt: skip
-    train_dpo(world.roles, pairs, settings)
-    return world.distance(beta)
+    result = train_dpo(world.roles, pairs, settings)
+    return _from_optimum(world, beta, start, result)
 
 
-def ppo_distance(beta: float, *, steps: int, samples: int) -> float:
+def ppo_reached(beta: float, *, steps: int, samples: int) -> Reached:
+    """PPO against the true reward."""
     world = make_world()
     world.roles.add_value(shared=True)
-    assert world.distance(beta) > 0.1
-    table: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {
-        (prompt, string.tokens): float(world.rewards[row, column])
-        for row, prompt in enumerate(PROMPTS)
-        for column, string in enumerate(STRINGS)
-    }
-
-    def true_reward(trees: Sequence[Tree], forest: Forest, plan: Plan) -> Tensor:
-        return torch.tensor([table[t.prompt, r.tokens] for t in trees for r in t.responses])
-
+    start = world.logprobs("policy").exp()
     settings = PPOSettings(
         kl_coef=beta, learning_rate=3e-3, per_device_train_batch_size=len(PROMPTS),
         num_samples_per_prompt=samples, max_steps=steps, use_peft=False, num_ppo_epochs=2,
@@ -117,8 +108,28 @@ def ppo_distance(beta: float, *, steps: int, samples: int) -> float:
         vf_coef=0.5, cliprange_value=10.0,
     )  # fmt: skip
     prompts = [Tree(prompt) for prompt in PROMPTS]
-    train_ppo(world.roles, prompts, settings, reward=true_reward, end_tokens=(EOS,))
-    return world.distance(beta)
+    result = train_ppo(world.roles, prompts, settings, reward=true_reward(world), end_tokens=(EOS,))
+    return _from_optimum(world, beta, start, result)
+
+
+def true_reward(world: World) -> Reward:
+    """The world's rewards as a reward of sampled trees."""
+    table: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {
+        (prompt, string.tokens): float(world.rewards[row, column])
+        for row, prompt in enumerate(PROMPTS)
+        for column, string in enumerate(STRINGS)
+    }
+
+    def reward(trees: Sequence[Tree], forest: Forest, plan: Plan) -> Tensor:
+        return torch.tensor([table[t.prompt, r.tokens] for t in trees for r in t.responses])
+
+    return reward
+
+
+def _from_optimum(world: World, beta: float, start: Tensor, result: Result) -> Reached:
+    best = world.optimum(beta)
+    trained = world.logprobs("policy").exp()
+    return reached(trained=trained, own=best, optimum=best, start=start, result=result)
 
 
 def test_every_string_is_a_response() -> None:
@@ -130,24 +141,28 @@ def test_every_string_is_a_response() -> None:
 
 
 def test_dpo_reaches_the_optimum_small() -> None:
-    assert dpo_distance(2.0, steps=60) < 0.02
+    found = dpo_reached(2.0, steps=60)
+    assert found.start > 0.1
+    assert found.to_own < 0.02
 
 
 def test_ppo_reaches_the_optimum_small() -> None:
-    assert ppo_distance(2.0, steps=60, samples=64) < 0.05
+    found = ppo_reached(2.0, steps=60, samples=64)
+    assert found.start > 0.1
+    assert found.to_own < 0.05
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("beta", BETAS)
 def test_dpo_reaches_the_optimum(beta: float) -> None:
-    distance = dpo_distance(beta, steps=150)
-    print(f"DPO β = {beta}: total variation {distance:.4f}")
-    assert distance < 0.02
+    found = dpo_reached(beta, steps=150)
+    assert found.start > 0.1
+    assert found.to_own < 0.02
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("beta", BETAS)
 def test_ppo_reaches_the_optimum(beta: float) -> None:
-    distance = ppo_distance(beta, steps=150, samples=128)
-    print(f"PPO KL coefficient {beta}: total variation {distance:.4f}")
-    assert distance < 0.05
+    found = ppo_reached(beta, steps=150, samples=128)
+    assert found.start > 0.1
+    assert found.to_own < 0.05
