@@ -42,9 +42,6 @@ def rows() -> Iterator[Row]:
     for case in test_fixed_points.CASES:
         name = ", ".join([f"dpo, {case.name}", *(f"{k} {v}" for k, v in case.settings.items())])
         yield Row(name, case.beta, bound, partial(test_fixed_points.distances, case))
-    for loss in ("aot", "aot_unpaired"):
-        train = partial(test_fixed_points.transport_distances, loss)
-        yield Row(f"dpo, {loss}", 2.0, bound, train)
 
 
 def main(page: Path) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import linprog
-from tests.training.fixed_points import balanced, formulas, minimum, transport_minimum
+from tests.training.fixed_points import balanced, formulas, minimum
 from tests.training.reached import Reached, reached, variation
 from tests.training.test_known_optimum import (
     PROMPTS,
@@ -167,34 +167,6 @@ def noisy_pairs(world: World, noise: float) -> list[Tree]:
     ]
 
 
-def counted_rows(world: World, times: int) -> Tensor:
-    """Every ordered pair as often as its Bradley–Terry probability of `times` says: [row, 3]."""
-    counts = (times * pair_weights(world, 0.0)).round().long()
-    places = counts.nonzero()
-    return places.repeat_interleave(counts[tuple(places.t())], dim=0)
-
-
-def transport_distances(loss_type: str, *, beta: float = 2.0, steps: int = 150) -> Reached:
-    """The same for AOT, whose rows cannot be weighted: they are repeated, and are one step."""
-    world = make_world()
-    rows = counted_rows(world, 3)
-    own, _ = transport_minimum(
-        world.logprobs("reference"), rows, beta=beta, paired=loss_type == "aot"
-    )
-    pairs = [Tree(PROMPTS[p], (STRINGS[i], STRINGS[j])) for p, i, j in rows.tolist()]
-    start = world.logprobs("policy").exp()
-    settings = DPOSettings(
-        loss_type=loss_type, beta=beta, learning_rate=3e-3, max_steps=steps,
-        per_device_train_batch_size=len(pairs), lr_scheduler_type="cosine", use_peft=False,
-        max_tokens_per_microbatch=100_000, max_grad_norm=0.0,
-    )  # fmt: skip
-    result = train_dpo(world.roles, pairs, settings)
-    return reached(
-        trained=world.logprobs("policy").exp(), own=own.exp(), optimum=world.optimum(beta),
-        start=start, result=result,
-    )  # fmt: skip
-
-
 def distances(case: Case) -> Reached:
     """Train by the shipped loop and compare."""
     world = make_world()
@@ -229,14 +201,5 @@ def test_every_loss_reaches_its_own_fixed_point(case: Case) -> None:
         f"{case.name} β = {case.beta}: total variation to its fixed point {found.to_own:.4f} "
         f"(start {found.start:.2f}); fixed point to π* {found.own_to_optimum:.4f}"
     )
-    assert found.start > 0.1
-    assert found.to_own < BOUND
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("loss_type", ["aot", "aot_unpaired"])
-def test_transport_losses_reach_their_own_fixed_point(loss_type: str) -> None:
-    found = transport_distances(loss_type)
-    print(f"{loss_type}: {found}")
     assert found.start > 0.1
     assert found.to_own < BOUND
