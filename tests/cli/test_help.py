@@ -12,8 +12,9 @@ from palate.cli.docs import PAGES, STAGES, stale
 from palate.training.journal import METRICS
 
 COMMANDS = (
-    "demo", "check", "sft", "reward", "check-reward", "dpo", "ppo", "compare", "sample", "judge",
-    "score", "label-export", "label-quality", "label-exclude", "env",
+    "demo", "check", "convert", "sft", "reward", "check-reward", "dpo", "ppo", "online", "compare",
+    "sample", "judge", "score", "label", "label-export", "label-quality", "label-exclude", "export",
+    "env",
 )  # fmt: skip
 
 
