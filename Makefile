@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization round-trips real-server label-storm label-pictures label-pages bench-speed clean
+.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization methods round-trips real-server label-storm label-pictures label-pages bench-speed clean
 
 setup: $(STAMP)
 
@@ -67,6 +67,9 @@ label-pictures: setup
 
 label-pages: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/web tests/cli/test_label_to_model.py -m slow --deselect tests/web/test_pictures.py
+
+methods: setup
+	$(BIN)/python benchmarks/methods.py --output-dir benchmarks/runs/methods
 
 bench: setup
 	$(BIN)/python benchmarks/witness_trl.py

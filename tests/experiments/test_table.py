@@ -106,3 +106,10 @@ def test_one_road_alone_prints_its_arms_and_no_verdict(example_results: Build) -
     words = " ".join(shown.split())
     assert "No verdict: there is no RLHF arm, and it takes one of each road" in words
     assert "(palate ppo, or --arm rlhf:NAME=FOLDER)" in words
+
+
+def test_a_constant_has_no_digits_of_rounding() -> None:
+    """The bound of best of 16, log 16 − 15/16 nats, averaged over prompts."""
+    bound = {"value": 1.8350887222397811, "n": 150, "unit": "nats"}
+    shown = measured({**bound, "low": bound["value"], "high": 1.8350887222397816})
+    assert (shown.value, shown.interval) == ("1.84", "1.84 to 1.84")

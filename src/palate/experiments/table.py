@@ -244,7 +244,8 @@ def _finite(value: object) -> float | None:
 
 
 def _decimals(half_width: float, *, default: int) -> int:
-    if not (half_width > 0 and math.isfinite(half_width)):
+    # A bound or a constant has a spread of rounding alone.
+    if not (half_width > 1e-9 and math.isfinite(half_width)):
         return default
     return min(max(1 - math.floor(math.log10(half_width)), 0), 6)
 
