@@ -230,3 +230,14 @@ def test_what_a_run_paid_for_stays_though_the_run_comes_to_nothing(
         done = palate(*run, "--reward", "judge:card.yaml", "--json")
         assert done.code == 0, done.err
         assert len(rows_of(Path("run/judge-cache.jsonl"))) == 3 + script.num_calls
+
+
+def test_a_judge_that_says_nothing_usable_is_an_error_and_what_it_said_is_told(
+    palate: Palate, samples: Path
+) -> None:
+    with serving([said_by("I like both.")]) as script:
+        said = palate("judge", "--samples", samples, "--by", f"judge:tiny@{script.url}",
+                      "--output", "p.jsonl")  # fmt: skip
+    assert said.code == 2
+    assert "no pair was judged, of 12" in said.err
+    assert len(rows_of(Path("p.unjudged.jsonl"))) == 12

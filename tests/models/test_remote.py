@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 
@@ -193,6 +194,28 @@ def test_refusals_do_not_mean_that_the_server_is_down() -> None:
         client(script.url).ask_all([HELLO] * 8, found.__setitem__)
     assert {one.kind for one in found.values() if isinstance(one, RemoteError)} == {"refusal"}
     assert len(found) == 8
+
+
+def test_a_server_that_rejects_everything_is_not_asked_on() -> None:
+    found: dict[int, Reply | RemoteError] = {}
+    with serving([failed(400)]) as script:
+        one = client(script.url, patience=Patience(max_retries=0, concurrency=1))
+        with pytest.raises(RemoteError, match="5 requests in a row had no answer"):
+            one.ask_all([HELLO] * 100, found.__setitem__)
+        assert script.num_calls == MAX_FAILURES_IN_A_ROW
+
+
+def test_a_wait_that_is_no_number_is_no_wait() -> None:
+    """A superscript is a digit to Python, and no number."""
+    with serving([failed(429, Retry_After="\u00b2"), GOOD]) as script:
+        client(script.url).ask(HELLO)
+        assert script.num_calls == 2
+
+
+def test_a_count_of_tokens_that_cannot_be_is_none() -> None:
+    huge = json.loads(said("hi").body) | {"usage": {"prompt_tokens": 10**400}}
+    with serving([replace(GOOD, body=json.dumps(huge).encode())]) as script:
+        assert client(script.url).ask(HELLO).prompt_tokens is None
 
 
 def test_it_works_inside_a_running_loop() -> None:

@@ -38,7 +38,7 @@ def judge(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the output")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
 ) -> None:
-    from palate.cli.judged import JudgedFiles, describe
+    from palate.cli.judged import JudgedFiles, describe, refuse_nothing
 
     files = JudgedFiles(output, cache)
     files.check(overwrite=overwrite)
@@ -58,3 +58,4 @@ def judge(
         print_json(summary)
     else:
         describe(summary)
+    refuse_nothing(summary)

@@ -79,6 +79,19 @@ class JudgedFiles:
         return path.with_name(f"{path.name.removesuffix('.jsonl')}.{kind}")
 
 
+def refuse_nothing(summary: dict[str, Any]) -> None:
+    """Raise where a judge was asked and nothing that it said could be used.
+
+    Raises:
+        UsageError: there is no verdict.
+    """
+    if summary["unjudged"] and not summary["pairs"] and not summary["ties"]:
+        raise UsageError(
+            f"{summary['output']}: no pair was judged, of {summary['unjudged']}; why stands with "
+            "each of them in the file of unjudged pairs: try another judge, or another rubric"
+        )
+
+
 def describe(summary: dict[str, Any]) -> None:
     """Print what came of it, with the audit: no judged file without it."""
     from palate.experiments.table import measured, number, percentage

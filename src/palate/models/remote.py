@@ -109,7 +109,7 @@ class RemoteClient:
         # Moves waits apart in time and nothing else; no result depends on it.
         self._jitter = random.Random()
         self._not_before = 0.0
-        self._failures = 0
+        self._failures, self._has_answered = 0, False
 
     def ask(self, request: Request) -> Reply:
         """Ask once, with retries.
@@ -163,11 +163,13 @@ class RemoteClient:
 
     def _give_up(self, outcome: Reply | RemoteError) -> None:
         if isinstance(outcome, Reply):
-            self._failures = 0
+            self._failures, self._has_answered = 0, True
             return
         if KINDS[outcome.kind].fatal:
             raise outcome
-        if outcome.kind not in ("refusal", "rejected"):  # those are about one request's content
+        # Both are about one request's content, unless a server has never said anything else.
+        self._has_answered |= outcome.kind == "refusal"
+        if not (self._has_answered and outcome.kind in ("refusal", "rejected")):
             self._failures += 1
         if self._failures >= MAX_FAILURES_IN_A_ROW:
             self._failures = 0

@@ -57,6 +57,10 @@ class Reply:
     completion_tokens: int | None = None
 
 
+# A count beyond it is no count.
+_MAX_TOKENS = 10**9
+
+
 class Failed(Exception):
     """One try that came to nothing; `wait` is what the server asks for, in seconds."""
 
@@ -105,7 +109,7 @@ def _reason(content: bytes) -> str:
 def _retry_after(response: httpx2.Response) -> float:
     """Seconds that the server asks to wait, given as a number or a date; 0 where it does not."""
     text = response.headers.get("retry-after", "").strip()
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return float(text[:9])
     try:
         until = parsedate_to_datetime(text)
@@ -138,7 +142,7 @@ def parse_reply(content: bytes) -> Reply:
         raise Failed("refusal", f"the model refuses: {quote(str(refusal or reason), limit=120)}")
     if text is not None and not (isinstance(text, str) and _is_unicode(text)):
         raise Failed("bad_json", f"the reply's text is {quote(text)}, not text")
-    whole = [n if isinstance(n, int) and n >= 0 else None for n in tokens]
+    whole = [n if isinstance(n, int) and 0 <= n < _MAX_TOKENS else None for n in tokens]
     return Reply(text or "", reason, whole[0], whole[1])
 
 

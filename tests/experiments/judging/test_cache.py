@@ -1,6 +1,8 @@
 """Replies on disk: written before use, whole after a stop, keyed by content."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,31 @@ def test_a_full_disk_stops_the_asking() -> None:
     cache._path, cache._file = Path("full"), os.open("/dev/full", os.O_WRONLY)
     with cache, pytest.raises(UsageError, match="No space left"):
         cache.put(KEY, REPLY)
+
+
+def test_a_line_that_does_not_fit_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    """A file may not grow beyond two and a half lines: what was kept is whole, the third is not."""
+    program = """
+import resource, signal, sys
+from pathlib import Path
+from palate.errors import UsageError
+from palate.experiments.judging.cache import ReplyCache
+from palate.models.remote_reply import Reply
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path = Path(sys.argv[1])
+cache = ReplyCache(path)
+cache.put("0", Reply("x" * 50, "stop", 1, 1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (5 * path.stat().st_size // 2,) * 2)
+cache.put("1", Reply("x" * 50, "stop", 1, 1))
+try:
+    cache.put("2", Reply("x" * 50, "stop", 1, 1))
+except UsageError:
+    print(len(cache), cache.get("2"))
+"""
+    path = tmp_path / "cache.jsonl"
+    ran = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "2 None"
+    assert path.read_bytes().endswith(b"}\n")
+    assert len(ReplyCache(path)) == 2

@@ -7,6 +7,7 @@ the answer: model, messages and parameters, not the server's address, which may 
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -50,23 +51,33 @@ class ReplyCache:
         return self._replies.get(key)
 
     def put(self, key: str, reply: Reply) -> None:
-        """Keep a reply: when this returns it is on disk."""
+        """Keep a reply: when this returns it is on disk, whole."""
+        if self._path is not None:
+            line = json.dumps({"key": key, **vars(reply)}, ensure_ascii=True) + "\n"
+            try:
+                self._append(self._path, line.encode("ascii"))
+            except OSError as error:
+                raise UsageError(
+                    f"{self._path}: a reply cannot be kept ({error.strerror}); nothing more is "
+                    "asked, since it would be paid again"
+                ) from None
         self._replies[key] = reply
-        if self._path is None:
-            return
-        line = json.dumps({"key": key, **vars(reply)}, ensure_ascii=True) + "\n"
+
+    def _append(self, path: Path, line: bytes) -> None:
+        """All of a line or, where the disk is full in the middle of it, nothing."""
+        if self._file is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        size = os.fstat(self._file).st_size
         try:
-            if self._file is None:
-                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = os.open(self._path, flags, 0o600)
-            os.write(self._file, line.encode("ascii"))
+            written = 0
+            while written < len(line):
+                written += os.write(self._file, line[written:])
             os.fsync(self._file)
-        except OSError as error:
-            raise UsageError(
-                f"{self._path}: a reply cannot be kept ({error.strerror}); nothing more is asked, "
-                "since it would be paid again"
-            ) from None
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._file, size)
+            raise
 
     def close(self) -> None:
         """Let the file go."""

@@ -49,6 +49,7 @@ class LanguageJudge:
     def __post_init__(self) -> None:
         self.client = self.card.client()
         self._structured, self._proven = self.card.structured == "auto", False
+        self._told: set[str] = set()
         self._rubric = Rubric(self.card.rubric, self.card.guidelines)
 
     def compare(
@@ -133,6 +134,7 @@ class LanguageJudge:
                     unread.append(index)
             else:
                 found[index] = Answer(None, outcome.kind)
+                self._tell_once(outcome)
 
         while asked:
             # Whether the server takes a schema is found out on one question.
@@ -148,6 +150,12 @@ class LanguageJudge:
             elif trying and not failure:
                 self._proven = True
         return sorted(unread)
+
+    def _tell_once(self, error: RemoteError) -> None:
+        """Say why single questions are turned down, once a kind: the rows have the kind alone."""
+        if error.kind in ("rejected", "refusal") and error.kind not in self._told:
+            self._told.add(error.kind)
+            log.warning("judge: a question was turned down: %s", error)
 
     def _known(self, question: Question, attempt: int) -> Reply | None:
         """A reply of an earlier run, which may have had to do without a schema."""
