@@ -100,3 +100,21 @@ def test_an_empty_prompt_file_is_refused(palate: Palate, common: list[Any], tmp_
     said = palate(*common)
     assert said.code == 2
     assert "empty.jsonl" in said.error
+
+
+def test_a_run_is_not_resumed_against_another_reward(
+    palate: Palate, common: list[Any], rewards: Path
+) -> None:
+    assert palate(*common, "--save-steps", 1).code == 0
+    said = palate(*common[:-1], f"{rewards}:odd", "--save-steps", 1, "--resume")
+    assert said.code == 2
+    assert "reward" in said.err.splitlines()[-1]
+    assert palate(*common, "--save-steps", 1, "--resume").code == 0
+
+
+def test_a_run_that_would_only_warm_its_values_up_is_refused(
+    palate: Palate, common: list[Any]
+) -> None:
+    said = palate(*common, "--max-steps", -1, "--value-warmup-steps", 50)
+    assert said.code == 2
+    assert "value_warmup_steps is 50, but the run has" in said.err.splitlines()[-1]

@@ -57,6 +57,18 @@ def test_the_adaptive_weight_follows_the_measured_kl() -> None:
     assert coef != 0.3
 
 
+def test_the_adaptive_weight_stands_still_while_values_warm_up() -> None:
+    """The policy has not moved: that its KL is below the target says nothing."""
+    settings = settings_of(
+        "ppo", adap_kl_ctrl=True, adap_kl_target=1.0, adap_kl_horizon=20, kl_coef=0.3,
+        max_steps=4, logging_steps=1, value_warmup_steps=2,
+    )  # fmt: skip
+    history = train("ppo", start("ppo"), settings, evaluate=False).history
+    coefs = [row["objective/kl_coef"] for row in history]
+    assert coefs[:3] == [0.3] * 3
+    assert coefs[3] < 0.3
+
+
 def test_scores_are_scaled_by_all_that_was_seen() -> None:
     kept: dict[str, float] = {}
     settings = PPOSettings(use_score_scaling=True, use_score_norm=True, score_clip=1.2)

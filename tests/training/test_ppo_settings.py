@@ -24,6 +24,7 @@ from palate.training.settings import PPOSettings
         ({"value_warmup_steps": 3, "max_steps": 3}, "value_warmup_steps is 3, but max_steps is 3"),
         ({"gold_patience": 2}, "gold_patience compares evaluations, but eval_steps is 0"),
         ({"vf_coef": 0.0}, "vf_coef is 0.* palate online"),
+        ({"missing_eos_penalty": -5.0}, "missing_eos_penalty is -5.0; it must be 0 or more"),
         ({"stop": ("",)}, "stop has an empty text"),
         ({"kl_budget": -1.0}, "kl_budget is -1.0; it must be 0 or more"),
         ({"entropy_coef": -0.1}, "entropy_coef is -0.1"),

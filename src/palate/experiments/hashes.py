@@ -1,8 +1,10 @@
-"""What a model folder says, in one hash."""
+"""What a model folder says, and what a run is rewarded by, in one hash each."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
+from palate.experiments.reward_source import RewardSource, absolute_reward
 from palate.models.reward_folder import SCALE_FILE
 
 # Files that decide what a model says; a passport, a card or a gate's report does not.
@@ -21,3 +23,15 @@ def folder_hash(folder: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def rewards_hash(sources: Sequence[RewardSource]) -> str:
+    """What a resumed run must share: weights, and folders by content, functions by name."""
+    told = [
+        (
+            source.weight,
+            folder_hash(source.folder) if source.folder else absolute_reward(source.name),
+        )
+        for source in sources
+    ]
+    return sha256(repr(told).encode()).hexdigest()

@@ -14,6 +14,7 @@ from palate.data.render import Renderer
 from palate.data.token_cache import cached_trees
 from palate.data.trees import Tree
 from palate.experiments.cost import Cost, Ledger, metered
+from palate.experiments.hashes import rewards_hash
 from palate.experiments.passport import RewardBill, start_of
 from palate.experiments.prepare import add_value, policy_roles, reward_roles
 from palate.experiments.reward_gate import GateRule
@@ -186,7 +187,10 @@ def run_ppo(
         roles, settings, reward=reward, gold=gold, gate=gate,
         uncertainty_coef=settings.uncertainty_coef,
     )  # fmt: skip
-    work = Work("ppo", "policy", roles, settings, renderer, rows, start_of(loaded), rewards.bill)
+    work = Work(
+        "ppo", "policy", roles, settings, renderer, rows, start_of(loaded), rewards.bill,
+        rewards.hash,
+    )  # fmt: skip
 
     def learn(run: Run) -> Result:
         return train_ppo(
@@ -220,7 +224,10 @@ def run_online(
     rows = _rows(prompt_trees, prompts, eval_prompts, renderer, settings)
     roles = policy_roles(loaded, settings, moving_reference=settings.moves_reference)
     rewards = _take_rewards(roles, settings, reward=reward, gold=gold, gate=gate)
-    work = Work("online", "policy", roles, settings, renderer, rows, start_of(loaded), rewards.bill)
+    work = Work(
+        "online", "policy", roles, settings, renderer, rows, start_of(loaded), rewards.bill,
+        rewards.hash,
+    )  # fmt: skip
 
     def learn(run: Run) -> Result:
         return train_online(
@@ -234,11 +241,12 @@ def run_online(
 
 @dataclass(frozen=True)
 class _Rewards:
-    """What is optimized, what is watched beside it, and the bill of the reward models."""
+    """What is optimized, what is watched beside it, the reward models' bill, and a hash."""
 
     optimized: Reward
     watched: Reward | None
     bill: RewardBill | None
+    hash: str
 
 
 def _take_rewards(
@@ -251,10 +259,11 @@ def _take_rewards(
     uncertainty_coef: float = 0.0,
 ) -> _Rewards:
     """Rewards as a loop takes them; a reward model must pass its gate."""
-    bill = None
+    bill, told = None, ""
     if isinstance(reward, Path):
         reward = [RewardSource(str(reward), folder=reward, gate=gate)]
     if isinstance(reward, Sequence):
+        told = rewards_hash(reward)
         taken = take_reward(
             reward, roles, max_length=settings.max_length, max_new_tokens=settings.max_new_tokens,
             uncertainty_coef=uncertainty_coef,
@@ -262,7 +271,7 @@ def _take_rewards(
         reward, bill = taken.reward, taken.bill
     if isinstance(gold, Sequence):
         gold = watch_reward(gold, roles) if gold else None
-    return _Rewards(reward, gold, bill)
+    return _Rewards(reward, gold, bill, told)
 
 
 def _rows(

@@ -89,6 +89,7 @@ class Work:
         rows: what it trains and evaluates on.
         start: name and hashes of the model that training starts from.
         reward: the reward model that it is trained against.
+        reward_hash: of everything that it is trained against; "" where that is not known.
     """
 
     stage: str
@@ -99,12 +100,15 @@ class Work:
     rows: Rows
     start: Start
     reward: RewardBill | None = None
+    reward_hash: str = ""
 
     def identity(self) -> dict[str, str]:
-        """Hashes of data, model and reference as they are now: what a resumed run must share."""
+        """Hashes of data, model, reference and reward: what a resumed run must share."""
         found = {"data": data_hash(self.rows.train), "model": self.start.weights}
         if "reference" in self.roles:
             found["reference"] = self.roles["reference"].fingerprint
+        if self.reward_hash:
+            found["reward"] = self.reward_hash
         return found
 
     def begin(

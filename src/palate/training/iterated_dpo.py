@@ -25,16 +25,20 @@ def learn_iterated_dpo(session: Session, task: Task) -> None:
     """The steps of a run."""
     settings = task.settings
     cache = ReferenceCache(max_tokens=settings.max_tokens_per_microbatch)
-    length = settings.steps_per_round(session.num_steps)
+    parted = {
+        number: settings.steps_of_round(number, session.num_steps)
+        for number in range(1, settings.num_rounds + 1)
+    }
     pairs: RoundPairs = {}
     for step in session.steps():
-        number = 1 + (step.number - 1) // length
-        if (step.number - 1) % length == 0:
+        number, steps = next(
+            (number, steps) for number, steps in parted.items() if step.number in steps
+        )
+        if step.number == steps.start:
             if number > 1 and settings.moves_reference:
                 mix_reference(task.roles, alpha=1.0)
             cache.clear()
-            last = min(step.number + length - 1, session.num_steps)
-            pairs = _sample_round(session, task, range(step.number, last + 1))
+            pairs = _sample_round(session, task, steps)
             if session.folder:
                 write_round(session.folder, number, pairs)
         elif not pairs and session.folder:

@@ -157,9 +157,19 @@ class OnlineSettings(SamplingSettings):
         shared |= {"beta": self.kl_coef, "loss_type": self._pair_loss}
         return DPOSettings(**shared)
 
-    def steps_per_round(self, num_steps: int) -> int:
-        """Optimizer steps of a round; the last one may have fewer."""
-        return -(-num_steps // self.num_rounds)
+    def steps_of_round(self, number: int, num_steps: int) -> range:
+        """The optimizer steps of a round, both counted from 1; rounds differ by one step at most.
+
+        Raises:
+            RecipeError: the run has fewer steps than rounds.
+        """
+        if num_steps < self.num_rounds:
+            raise RecipeError(
+                f"num_rounds is {self.num_rounds}, but the run has {num_steps} optimizer steps; "
+                "raise max_steps, or lower num_rounds"
+            )
+        first = (number - 1) * num_steps // self.num_rounds
+        return range(first + 1, number * num_steps // self.num_rounds + 1)
 
 
 def cautions(s: OnlineSettings) -> list[str]:

@@ -136,5 +136,6 @@ def train_ppo(
                 unmoved = False
                 if settings.target_kl and approx_kl > settings.target_kl:
                     break
-            controls.follow_kl(rollout.kl, num_responses=len(rollout.scores))
+            if step.number > settings.value_warmup_steps:
+                controls.follow_kl(rollout.kl, num_responses=len(rollout.scores))
     return session.result()

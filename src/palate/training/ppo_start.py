@@ -30,6 +30,12 @@ def check_ppo_start(
     """
     for some in (prompts, eval_prompts):
         check_room(roles, some, settings)
+    num_steps = settings.num_steps(len(prompts))
+    if num_steps <= settings.value_warmup_steps:
+        raise RecipeError(
+            f"value_warmup_steps is {settings.value_warmup_steps}, but the run has {num_steps} "
+            "rollouts, so that the policy would never learn; raise max_steps or num_train_epochs"
+        )
     if settings.gold_patience and gold is None:
         raise RecipeError(
             f"gold_patience is {settings.gold_patience}, but there is no gold reward to compare "

@@ -22,6 +22,7 @@ class SamplingSettings(StageSettings):
         super().__post_init__()
         for name in ("num_samples_per_prompt", "max_new_tokens", "temperature"):
             positive(name, getattr(self, name))
-        not_negative("kl_coef", self.kl_coef)
+        for name in ("kl_coef", "missing_eos_penalty"):
+            not_negative(name, getattr(self, name))
         if not all(self.stop):
             raise RecipeError("stop has an empty text, which would end every response at once")

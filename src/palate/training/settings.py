@@ -46,7 +46,9 @@ class RewardSettings(StageSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         _smoothing(self.label_smoothing)
-        positive("num_heads", self.num_heads)
+        for name in ("num_heads", "num_scale_samples", "max_new_tokens"):
+            positive(name, getattr(self, name))
+        not_negative("center_rewards_coefficient", self.center_rewards_coefficient)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,14 +87,18 @@ class StageSettings:
         for name in (
             "learning_rate", "num_train_epochs", "per_device_train_batch_size",
             "gradient_accumulation_steps", "logging_steps",
-            "max_tokens_per_microbatch", "max_length", "lora_r", "save_total_limit",
+            "max_tokens_per_microbatch", "max_length", "lora_r", "lora_alpha", "save_total_limit",
+            "adam_epsilon",
         ):  # fmt: skip
             positive(name, getattr(self, name))
         for name in (
             "warmup_steps", "weight_decay", "max_grad_norm", "eval_steps", "save_steps",
-            "sample_steps", "num_sample_prompts", "early_stopping_patience",
+            "sample_steps", "num_sample_prompts", "early_stopping_patience", "seed",
         ):  # fmt: skip
             not_negative(name, getattr(self, name))
+        for name in ("adam_beta1", "adam_beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise RecipeError(f"{name} is {getattr(self, name)}; it must lie in [0, 1)")
         if not 0 <= self.lora_dropout < 1:
             raise RecipeError(f"lora_dropout is {self.lora_dropout}; it must lie in [0, 1)")
         if self.max_steps == 0 or self.max_steps < -1:
