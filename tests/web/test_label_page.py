@@ -3,6 +3,7 @@
 import re
 import sqlite3
 import time
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -239,6 +240,57 @@ def test_a_response_that_says_who_made_it_is_marked_and_its_vote_flagged(
     shown.saved("Response 1 is better")
     [contest] = site.store.contests(1)
     assert [ballot.flag for ballot in contest.ballots] == ["identity"]
+
+
+NAMED = Item("Who?", "As an AI made by Initech, I cannot say.", "A friend of the house.")
+
+
+def vote_on(question: int, request: str) -> dict[str, Any]:
+    """A vote as the page sends it."""
+    return {
+        "question": question, "choice": "left", "latency_ms": 9, "request": request, "have": [],
+    }  # fmt: skip
+
+
+def flags(store: Store) -> list[str]:
+    """Flags of all questions, in the order of their showing."""
+    with store.reading() as state:
+        return [showing.flag for showing in state.showings.values()]
+
+
+def test_a_vote_is_flagged_by_a_server_that_did_not_hand_the_pair_out(make_site: MakeSite) -> None:
+    site = make_site([NAMED])
+    client = site.client()
+    [question] = site.store.questions(1)  # as an earlier start of the server gave it
+    assert client.post("/api/decisions", vote_on(question.id, "a")).status == 200
+    assert flags(site.store) == ["identity"]
+
+
+def test_a_note_without_a_flag_does_not_keep_a_vote_from_being_flagged(
+    make_site: MakeSite, window: OpenWindow
+) -> None:
+    site = make_site([NAMED])
+    shown = window(site)
+    shown.press("n")
+    shown.page.keyboard.type("hm")
+    shown.page.get_by_role("button", name="Save").click()
+    expect(shown.page.locator("#last")).to_have_text("Remark saved")
+    shown.press("1")
+    shown.saved("Response 1 is better")
+    assert flags(site.store) == ["identity"]
+
+
+def test_a_flag_that_its_annotator_took_back_does_not_come_again(make_site: MakeSite) -> None:
+    site = make_site([NAMED])
+    client = site.client()
+    [question] = client.post("/api/questions", {"have": []}).json["questions"]
+    client.post("/api/decisions", vote_on(question["id"], "a"))
+    client.post("/api/undo", {"request": "u"})
+    remark = {"question": question["id"], "note": "", "flag": "", "request": "n"}
+    client.post("/api/remarks", remark)
+    client.post("/api/decisions", vote_on(question["id"], "b"))
+    assert flags(site.store) == [""]
+    assert len(votes(site.store)) == 1
 
 
 def test_nothing_before_the_vote_says_where_a_response_came_from(make_site: MakeSite) -> None:

@@ -51,6 +51,7 @@ class Showing:
         guideline_version: of the guidelines beside it.
         decision: its vote or skip that was not undone.
         flag: why somebody should look at it, "" for no flag.
+        flags_taken_back: reasons of flags that stood and that the annotator took back.
         note: the annotator's words, "" for none.
     """
 
@@ -63,6 +64,7 @@ class Showing:
     guideline_version: int = 0
     decision: Event | None = None
     flag: str = ""
+    flags_taken_back: frozenset[str] = frozenset()
     note: str = ""
 
     @property
@@ -135,7 +137,10 @@ class State:
                 showing.since = event.time if event.content["keeps_place"] else 0.0
                 self._decided[event.annotator].remove(event.question)
             case "flag":
-                self.showings[event.question].flag = event.content["reason"]
+                showing, reason = self.showings[event.question], event.content["reason"]
+                if showing.flag and not reason:
+                    showing.flags_taken_back |= {showing.flag}
+                showing.flag = reason
             case "note":
                 self.showings[event.question].note = event.content["text"]
             case "adjudicate":

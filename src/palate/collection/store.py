@@ -25,7 +25,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from palate.collection.acts import acting, another_act, append, require_annotator, require_words
+from palate.collection.acts import (
+    acting,
+    another_act,
+    append,
+    require_annotator,
+    require_words,
+    showing_of,
+)
 from palate.collection.answers import (
     Contest,
     Progress,
@@ -206,6 +213,17 @@ class Store:
             )
             items = self._log.items([showing.item for showing in standing])
             return [question_from(s, item) for s, (_, item) in zip(standing, items, strict=True)]
+
+    def question(self, annotator: int, question: int) -> Question:
+        """One question of an annotator, answered or not.
+
+        Raises:
+            UsageError: it is not this annotator's.
+        """
+        with self._log.reading() as state:
+            showing = showing_of(state, annotator, question)
+            [(_, item)] = self._log.items([showing.item])
+            return question_from(showing, item)
 
     def vote(
         self,
