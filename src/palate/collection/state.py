@@ -92,7 +92,7 @@ class State:
         num_items: pairs imported; their ids are 1 … num_items.
         showings: by id, in the order of their showing.
         adjudications: the last word on a pair, by item.
-        excluded: annotators whose votes do not count, with the reason.
+        excluded: annotators whose votes and flags do not count, with the reason.
         last: the last line of the log.
     """
 
@@ -196,6 +196,10 @@ class State:
         return [
             s for s in self.showings_on(item) if s.is_counted and s.annotator not in self.excluded
         ]
+
+    def flagged_on(self, item: int) -> list[Showing]:
+        """Showings whose flags count for a pair, voted on or not: not of an excluded annotator."""
+        return [s for s in self.showings_on(item) if s.flag and s.annotator not in self.excluded]
 
     def num_votes(self, item: int) -> int:
         """How many votes count for a pair: the number of `votes_on`."""

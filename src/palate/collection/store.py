@@ -354,9 +354,9 @@ class Store:
         return act.receipt
 
     def exclude(self, admin: int, annotator: int, reason: str) -> None:
-        """Let an annotator's votes no longer count: their places are free again.
+        """Let an annotator's votes and flags no longer count: their places are free again.
 
-        They may go on voting, and are not told. `include` takes it back: the votes count again,
+        They may go on voting, and are not told. `include` takes it back: they count again,
         also where others have filled the places since.
         """
         require_words("reason", reason)
