@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from tests.web.conftest import MakeSite, OpenWindow
 
 from palate.collection import Item, Store
@@ -214,6 +214,36 @@ def test_a_server_that_goes_and_comes_back_loses_nothing(
         "right",
         "left",
     ]
+
+
+@pytest.mark.parametrize("is_reloaded", [False, True])
+def test_an_undo_whose_answer_is_lost_takes_back_one_vote(
+    make_site: MakeSite, window: OpenWindow, is_reloaded: bool
+) -> None:
+    site = make_site(5)
+    shown = window(site)
+    for _ in range(2):
+        shown.press("1")
+        shown.saved("Response 1 is better")
+
+    def lose_answer(route: Route) -> None:
+        route.fetch()  # the server acts; the page never hears of it
+        route.abort()
+
+    shown.page.route("**/api/undo", lose_answer)
+    shown.press("u")
+    alert = shown.page.get_by_role("alert")
+    expect(alert).to_contain_text("Not taken back yet")
+    shown.press("u")
+    shown.page.unroute("**/api/undo")
+    if is_reloaded:
+        shown.page.reload()
+    else:
+        shown.page.get_by_role("button", name="Try now").click()
+    expect(shown.page.locator("#last")).to_have_text("Taken back; decide again")
+    expect(alert).to_be_hidden()
+    expect(shown.page.locator("#count")).to_have_text("1 of 5 votes")
+    assert len(votes(site.store)) == 1
 
 
 def test_a_decision_that_is_sent_twice_counts_once(make_site: MakeSite) -> None:

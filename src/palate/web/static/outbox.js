@@ -1,4 +1,4 @@
-// Decisions on their way to the server. Each has a key of its own, so that one that is sent twice
+// Decisions, remarks and undos on their way to the server. Each has a key of its own, so that one that is sent twice
 // counts once; and each stays in this browser until the server has said that it is on disk.
 
 import { post } from "./api.js";
@@ -6,7 +6,7 @@ import { post } from "./api.js";
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8_000;
 
-export function newKey() {
+function newKey() {
   // randomUUID is missing where the page came over plain HTTP from another machine.
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -24,6 +24,11 @@ export class Outbox {
 
   get size() {
     return this.entries.length;
+  }
+
+  // Numbers of the questions that entries are about.
+  questions() {
+    return new Set(this.entries.map((entry) => entry.content.question));
   }
 
   add(path, content) {
