@@ -246,6 +246,37 @@ def test_an_undo_whose_answer_is_lost_takes_back_one_vote(
     assert len(votes(site.store)) == 1
 
 
+def test_two_tabs_of_one_voter_lose_none_of_what_they_keep(
+    make_site: MakeSite, window: OpenWindow
+) -> None:
+    site = make_site(6)
+    shown = window(site)
+    first, context = shown.page, shown.page.context
+    second = context.new_page()
+    second.goto(site.address)
+    second.wait_for_selector("#question:not([hidden])")
+    context.route("**/api/decisions", lambda route: route.abort())
+    shown.press("1")
+    shown.press("1")
+    # The second tab has the same two pairs; it takes note of one, which is an entry of its own.
+    context.route("**/api/remarks", lambda route: route.abort())
+    second.bring_to_front()
+    second.keyboard.press("n")
+    second.keyboard.type("hm")
+    second.get_by_role("button", name="Save").click()
+    expect(second.get_by_role("alert")).to_contain_text("Not saved yet")
+    first.close()
+    context.unroute("**/api/decisions")
+    context.unroute("**/api/remarks")
+    second.get_by_role("button", name="Try now").click()
+    expect(second.locator("#count")).to_have_text("2 of 6 votes")
+    expect(second.get_by_role("alert")).to_be_hidden()
+    assert len(votes(site.store)) == 2
+    with site.store.reading() as state:
+        assert [showing.note for showing in state.showings.values()][:2] == ["hm", ""]
+    assert second.evaluate("Object.keys(localStorage).filter((k) => k.includes('outbox'))") == []
+
+
 def test_a_decision_that_is_sent_twice_counts_once(make_site: MakeSite) -> None:
     site = make_site(2)
     client = site.client()

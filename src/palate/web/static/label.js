@@ -278,6 +278,7 @@ function showNewGuidelines() {
   }, { once: true });
 }
 
+setInterval(() => outbox.send(), ASK_MS); // what a closed tab has left
 setInterval(() => current || outbox.size || document.hidden || load(), ASK_MS);
 setInterval(() => document.hidden || load(), KEEP_MS);
 scrollInStep(texts.left, texts.right);
