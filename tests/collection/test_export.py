@@ -48,6 +48,34 @@ def chosen(export: Export) -> dict[str, str]:
     }
 
 
+def test_flags_of_who_is_excluded_hold_nothing_up_until_they_are_included(
+    make_store: MakeStore,
+) -> None:
+    store = make_store(1, votes_per_item=2)
+    ann, bea, cid, boss = (store.add_annotator(name)[0].id for name in "abcd")
+    [flagged] = store.questions(ann)
+    store.flag(ann, flagged.id, "unsafe")
+    store.exclude(boss, ann, "flags everything")
+    for who in (bea, cid):
+        say(store, who, {"What is 0 plus one?": "first"})
+    assert chosen(store.export()) == {"sum-0": "first"}
+    assert store.contests(boss) == []
+    store.include(boss, ann)
+    assert store.export().left_out == {"flagged": 1}
+    assert [ballot.flag for ballot in store.contests(boss)[0].ballots] == ["unsafe", "", ""]
+
+
+def test_ballots_of_a_contest_are_of_those_who_count(make_store: MakeStore) -> None:
+    store = voted(make_store, "1", "1", "2", num_wanted=3)
+    ann, boss = store.annotators()[0], store.add_annotator("boss")[0]
+    assert len(store.contests(boss.id)[0].ballots) == 3
+    store.exclude(boss.id, ann.id, "a coin")
+    late, _ = store.add_annotator("late")
+    say(store, late.id, {"What is 0 plus one?": "first"})
+    names = [ballot.annotator for ballot in store.contests(boss.id)[0].ballots]
+    assert names == ["person 1", "person 2", "late"]
+
+
 def test_majority(make_store: MakeStore) -> None:
     store = voted(make_store, "1111tb12", "112ttb12", "12tttb-t")
     export = store.export(rule="majority")

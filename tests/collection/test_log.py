@@ -152,6 +152,48 @@ def test_a_second_program_is_refused_until_the_first_is_dead(tmp_path: Path) -> 
         open_store(path).close()
 
 
+def test_another_name_of_the_same_database_lets_no_second_program_in(tmp_path: Path) -> None:
+    path, link = tmp_path / "votes.palate", tmp_path / "link.palate"
+    link.symlink_to(path.name)
+    with (
+        open_store(path, settings=SETTINGS),
+        pytest.raises(StoreError, match=r"link.palate: another program collects"),
+    ):
+        open_store(link)
+    link.unlink()
+    link.symlink_to(link.name)  # to itself
+    with pytest.raises(StoreError, match="cannot be opened"):
+        open_store(link)
+
+
+def test_a_database_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "songs.db"
+    change(path, "CREATE TABLE songs (name TEXT)")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="of another program"):
+        open_store(path)
+    assert path.read_bytes() == before
+
+
+def test_a_log_that_breaks_while_it_is_open_leaves_no_transaction_behind(tmp_path: Path) -> None:
+    path = tmp_path / "votes.palate"
+    with open_store(path, settings=SETTINGS) as store:
+        ann, _ = store.add_annotator("ann")
+        columns = (
+            "time, annotator, item, question, guideline_version, app_version, request, content"
+        )
+        change(
+            path,
+            f"INSERT INTO events (seq, kind, previous, digest, {columns}) "
+            f"SELECT seq + 1, kind, 'wrong', digest, {columns} FROM events "
+            "ORDER BY seq DESC LIMIT 1",
+        )
+        for _ in range(2):
+            with pytest.raises(StoreError, match="changed the database by hand"):
+                store.questions(ann.id)
+        change(path, "DROP TRIGGER events_remain")  # others may write
+
+
 def test_a_full_disk_loses_nothing_and_says_so(make_store: MakeStore, tmp_path: Path) -> None:
     store = make_store(40)
     ann, _ = store.add_annotator("ann")

@@ -3,9 +3,10 @@
 import re
 import sqlite3
 import time
+from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from tests.web.conftest import MakeSite, OpenWindow
 
 from palate.collection import Item, Store
@@ -215,6 +216,67 @@ def test_a_server_that_goes_and_comes_back_loses_nothing(
     ]
 
 
+@pytest.mark.parametrize("is_reloaded", [False, True])
+def test_an_undo_whose_answer_is_lost_takes_back_one_vote(
+    make_site: MakeSite, window: OpenWindow, is_reloaded: bool
+) -> None:
+    site = make_site(5)
+    shown = window(site)
+    for _ in range(2):
+        shown.press("1")
+        shown.saved("Response 1 is better")
+
+    def lose_answer(route: Route) -> None:
+        route.fetch()  # the server acts; the page never hears of it
+        route.abort()
+
+    shown.page.route("**/api/undo", lose_answer)
+    shown.press("u")
+    alert = shown.page.get_by_role("alert")
+    expect(alert).to_contain_text("Not taken back yet")
+    shown.press("u")
+    shown.page.unroute("**/api/undo")
+    if is_reloaded:
+        shown.page.reload()
+    else:
+        shown.page.get_by_role("button", name="Try now").click()
+    expect(shown.page.locator("#last")).to_have_text("Taken back; decide again")
+    expect(alert).to_be_hidden()
+    expect(shown.page.locator("#count")).to_have_text("1 of 5 votes")
+    assert len(votes(site.store)) == 1
+
+
+def test_two_tabs_of_one_voter_lose_none_of_what_they_keep(
+    make_site: MakeSite, window: OpenWindow
+) -> None:
+    site = make_site(6)
+    shown = window(site)
+    first, context = shown.page, shown.page.context
+    second = context.new_page()
+    second.goto(site.address)
+    second.wait_for_selector("#question:not([hidden])")
+    context.route("**/api/decisions", lambda route: route.abort())
+    shown.press("1")
+    shown.press("1")
+    # The second tab has the same two pairs; it takes note of one, which is an entry of its own.
+    context.route("**/api/remarks", lambda route: route.abort())
+    second.bring_to_front()
+    second.keyboard.press("n")
+    second.keyboard.type("hm")
+    second.get_by_role("button", name="Save").click()
+    expect(second.get_by_role("alert")).to_contain_text("Not saved yet")
+    first.close()
+    context.unroute("**/api/decisions")
+    context.unroute("**/api/remarks")
+    second.get_by_role("button", name="Try now").click()
+    expect(second.locator("#count")).to_have_text("2 of 6 votes")
+    expect(second.get_by_role("alert")).to_be_hidden()
+    assert len(votes(site.store)) == 2
+    with site.store.reading() as state:
+        assert [showing.note for showing in state.showings.values()][:2] == ["hm", ""]
+    assert second.evaluate("Object.keys(localStorage).filter((k) => k.includes('outbox'))") == []
+
+
 def test_a_decision_that_is_sent_twice_counts_once(make_site: MakeSite) -> None:
     site = make_site(2)
     client = site.client()
@@ -239,6 +301,57 @@ def test_a_response_that_says_who_made_it_is_marked_and_its_vote_flagged(
     shown.saved("Response 1 is better")
     [contest] = site.store.contests(1)
     assert [ballot.flag for ballot in contest.ballots] == ["identity"]
+
+
+NAMED = Item("Who?", "As an AI made by Initech, I cannot say.", "A friend of the house.")
+
+
+def vote_on(question: int, request: str) -> dict[str, Any]:
+    """A vote as the page sends it."""
+    return {
+        "question": question, "choice": "left", "latency_ms": 9, "request": request, "have": [],
+    }  # fmt: skip
+
+
+def flags(store: Store) -> list[str]:
+    """Flags of all questions, in the order of their showing."""
+    with store.reading() as state:
+        return [showing.flag for showing in state.showings.values()]
+
+
+def test_a_vote_is_flagged_by_a_server_that_did_not_hand_the_pair_out(make_site: MakeSite) -> None:
+    site = make_site([NAMED])
+    client = site.client()
+    [question] = site.store.questions(1)  # as an earlier start of the server gave it
+    assert client.post("/api/decisions", vote_on(question.id, "a")).status == 200
+    assert flags(site.store) == ["identity"]
+
+
+def test_a_note_without_a_flag_does_not_keep_a_vote_from_being_flagged(
+    make_site: MakeSite, window: OpenWindow
+) -> None:
+    site = make_site([NAMED])
+    shown = window(site)
+    shown.press("n")
+    shown.page.keyboard.type("hm")
+    shown.page.get_by_role("button", name="Save").click()
+    expect(shown.page.locator("#last")).to_have_text("Remark saved")
+    shown.press("1")
+    shown.saved("Response 1 is better")
+    assert flags(site.store) == ["identity"]
+
+
+def test_a_flag_that_its_annotator_took_back_does_not_come_again(make_site: MakeSite) -> None:
+    site = make_site([NAMED])
+    client = site.client()
+    [question] = client.post("/api/questions", {"have": []}).json["questions"]
+    client.post("/api/decisions", vote_on(question["id"], "a"))
+    client.post("/api/undo", {"request": "u"})
+    remark = {"question": question["id"], "note": "", "flag": "", "request": "n"}
+    client.post("/api/remarks", remark)
+    client.post("/api/decisions", vote_on(question["id"], "b"))
+    assert flags(site.store) == [""]
+    assert len(votes(site.store)) == 1
 
 
 def test_nothing_before_the_vote_says_where_a_response_came_from(make_site: MakeSite) -> None:

@@ -40,12 +40,7 @@ class Act:
         Raises:
             UsageError: it is not this annotator's.
         """
-        showing = self.state.showings.get(self._asked.question)
-        if showing is None or showing.annotator != self._asked.annotator:
-            raise UsageError(
-                f"there is no question {self._asked.question} of yours; load the page again"
-            )
-        return showing
+        return showing_of(self.state, self._asked.annotator, self._asked.question)
 
     def open_question(self) -> Showing:
         """The question that the act is about.
@@ -123,6 +118,18 @@ def acting(
 def another_act(request: str) -> UsageError:
     """The error of a request name that is used twice."""
     return UsageError(f"request {request!r} was another act; give each its own name")
+
+
+def showing_of(state: State, annotator: int, question: int) -> Showing:
+    """A question of an annotator.
+
+    Raises:
+        UsageError: it is not theirs.
+    """
+    showing = state.showings.get(question)
+    if showing is None or showing.annotator != annotator:
+        raise UsageError(f"there is no question {question} of yours; load the page again")
+    return showing
 
 
 def append(log: Log, event: Event) -> Event:

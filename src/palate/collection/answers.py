@@ -20,6 +20,7 @@ class Question:
         right: the response to show right.
         guideline_version: of the guidelines that hold for it; 0: there are none.
         flag: why its annotator wants it looked at, "" for no flag.
+        flags_taken_back: reasons of flags that stood and that its annotator took back.
         note: its annotator's words, "" for none.
     """
 
@@ -29,6 +30,7 @@ class Question:
     right: str
     guideline_version: int
     flag: str
+    flags_taken_back: frozenset[str]
     note: str
 
 
@@ -117,6 +119,7 @@ def question_from(showing: Showing, item: Item) -> Question:
         right=right,
         guideline_version=showing.guideline_version,
         flag=showing.flag,
+        flags_taken_back=showing.flags_taken_back,
         note=showing.note,
     )
 

@@ -34,7 +34,7 @@ def contest(state: State, deck: Deck, admin: int, number: int, item: Item) -> Co
                 flag=showing.flag,
             )
             for showing in state.showings_on(number)
-            if showing.is_counted or showing.flag
+            if showing.annotator not in state.excluded and (showing.is_counted or showing.flag)
         ),
         ruling=_choice_of(ruling.verdict, shown_left) if ruling else None,
     )
@@ -49,7 +49,7 @@ def side_for(deck: Deck, admin: int, item: int) -> Side:
 def _is_contested(state: State, item: int) -> bool:
     verdicts = {showing.verdict for showing in state.votes_on(item)}
     differ = len(verdicts) > 1 and state.is_complete(item)
-    return differ or item in state.adjudications or any(s.flag for s in state.showings_on(item))
+    return differ or item in state.adjudications or bool(state.flagged_on(item))
 
 
 def _choice_of(verdict: Verdict | None, shown_left: Side) -> Choice | None:

@@ -84,7 +84,7 @@ def decide(state: State, item: int, *, rule: Rule, min_votes: int | None = None)
         return Decision(item, ruling.verdict, annotators=who, time=ruling.time)
     if rule == "adjudicated":
         return Decision(item, None, "not_adjudicated")
-    if any(showing.flag for showing in state.showings_on(item)):
+    if state.flagged_on(item):
         return Decision(item, None, "flagged")
     votes = state.votes_on(item)
     if not votes:

@@ -22,7 +22,8 @@ def take_lock(database: Path) -> IO[str]:
     Raises:
         StoreError: another program has it, or its folder cannot be written.
     """
-    path = database.with_name(f"{database.name}.lock")
+    file_itself = Path(os.path.realpath(database))  # whatever link it was opened by
+    path = file_itself.with_name(f"{file_itself.name}.lock")
     try:
         file = path.open("a+", encoding="utf-8")
     except OSError as error:

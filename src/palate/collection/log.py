@@ -88,9 +88,10 @@ class Log:
         """
         with self._mutex, schema.explained(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
-            self._catch_up()
             before = self._state.last
             try:
+                self._catch_up()
+                before = self._state.last
                 yield self._state
                 self._connection.execute("COMMIT")
             except BaseException:

@@ -57,11 +57,11 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             target, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
+            _check(connection, path)  # first: the journal's mode stands in the file
             if not read_only:
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
-            _check(connection, path)
         except BaseException:
             connection.close()
             raise

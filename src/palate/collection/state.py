@@ -51,6 +51,7 @@ class Showing:
         guideline_version: of the guidelines beside it.
         decision: its vote or skip that was not undone.
         flag: why somebody should look at it, "" for no flag.
+        flags_taken_back: reasons of flags that stood and that the annotator took back.
         note: the annotator's words, "" for none.
     """
 
@@ -63,6 +64,7 @@ class Showing:
     guideline_version: int = 0
     decision: Event | None = None
     flag: str = ""
+    flags_taken_back: frozenset[str] = frozenset()
     note: str = ""
 
     @property
@@ -90,7 +92,7 @@ class State:
         num_items: pairs imported; their ids are 1 … num_items.
         showings: by id, in the order of their showing.
         adjudications: the last word on a pair, by item.
-        excluded: annotators whose votes do not count, with the reason.
+        excluded: annotators whose votes and flags do not count, with the reason.
         last: the last line of the log.
     """
 
@@ -135,7 +137,10 @@ class State:
                 showing.since = event.time if event.content["keeps_place"] else 0.0
                 self._decided[event.annotator].remove(event.question)
             case "flag":
-                self.showings[event.question].flag = event.content["reason"]
+                showing, reason = self.showings[event.question], event.content["reason"]
+                if showing.flag and not reason:
+                    showing.flags_taken_back |= {showing.flag}
+                showing.flag = reason
             case "note":
                 self.showings[event.question].note = event.content["text"]
             case "adjudicate":
@@ -191,6 +196,10 @@ class State:
         return [
             s for s in self.showings_on(item) if s.is_counted and s.annotator not in self.excluded
         ]
+
+    def flagged_on(self, item: int) -> list[Showing]:
+        """Showings whose flags count for a pair, voted on or not: not of an excluded annotator."""
+        return [s for s in self.showings_on(item) if s.flag and s.annotator not in self.excluded]
 
     def num_votes(self, item: int) -> int:
         """How many votes count for a pair: the number of `votes_on`."""

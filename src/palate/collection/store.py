@@ -25,7 +25,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from palate.collection.acts import acting, another_act, append, require_annotator, require_words
+from palate.collection.acts import (
+    acting,
+    another_act,
+    append,
+    require_annotator,
+    require_words,
+    showing_of,
+)
 from palate.collection.answers import (
     Contest,
     Progress,
@@ -207,6 +214,17 @@ class Store:
             items = self._log.items([showing.item for showing in standing])
             return [question_from(s, item) for s, (_, item) in zip(standing, items, strict=True)]
 
+    def question(self, annotator: int, question: int) -> Question:
+        """One question of an annotator, answered or not.
+
+        Raises:
+            UsageError: it is not this annotator's.
+        """
+        with self._log.reading() as state:
+            showing = showing_of(state, annotator, question)
+            [(_, item)] = self._log.items([showing.item])
+            return question_from(showing, item)
+
     def vote(
         self,
         annotator: int,
@@ -336,9 +354,9 @@ class Store:
         return act.receipt
 
     def exclude(self, admin: int, annotator: int, reason: str) -> None:
-        """Let an annotator's votes no longer count: their places are free again.
+        """Let an annotator's votes and flags no longer count: their places are free again.
 
-        They may go on voting, and are not told. `include` takes it back: the votes count again,
+        They may go on voting, and are not told. `include` takes it back: they count again,
         also where others have filled the places since.
         """
         require_words("reason", reason)

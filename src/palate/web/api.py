@@ -9,7 +9,7 @@ from typing import Any
 from palate.collection.answers import Question
 from palate.web.desk import Visit
 from palate.web.identity import self_descriptions
-from palate.web.payload import FLAGS, SKIP, Decision, Fetch, Remark, Undo
+from palate.web.payload import FLAGS, IDENTITY, SKIP, Decision, Fetch, Remark, Undo
 from palate.web.prompts import turns
 
 AHEAD = 2
@@ -40,9 +40,8 @@ def decide(visit: Visit, sent: Decision) -> dict[str, Any]:
             latency_ms=sent.latency_ms,
         )
         message = LATE if receipt.is_late else ""
-    if visit.desk.is_named(sent.question):
-        store.flag(annotator, sent.question, "identity", request=f"{sent.request}-identity")
-        visit.desk.forget_named(sent.question)
+    if _is_to_flag(store.question(annotator, sent.question)):
+        store.flag(annotator, sent.question, IDENTITY, request=f"{sent.request}-identity")
     return {
         "questions": _more(visit, sent.have),
         "standing": standing(visit),
@@ -56,7 +55,7 @@ def undo(visit: Visit, sent: Undo) -> dict[str, Any]:
     receipt = store.undo(annotator, request=sent.request)
     again = [one for one in store.questions(annotator) if one.id == receipt.question]
     return {
-        "questions": [_shown(visit, one) for one in again],
+        "questions": [_shown(one) for one in again],
         "standing": standing(visit),
     }
 
@@ -66,7 +65,6 @@ def remark(visit: Visit, sent: Remark) -> dict[str, Any]:
     store, annotator = visit.desk.store, visit.annotator.id
     store.note(annotator, sent.question, sent.note, request=f"{sent.request}-note")
     store.flag(annotator, sent.question, sent.flag, request=f"{sent.request}-flag")
-    visit.desk.forget_named(sent.question)
     return {"standing": standing(visit)}
 
 
@@ -83,13 +81,20 @@ def standing(visit: Visit) -> dict[str, Any]:
 
 def _more(visit: Visit, have: list[int]) -> list[dict[str, Any]]:
     found = visit.desk.store.questions(visit.annotator.id, count=AHEAD)
-    return [_shown(visit, one) for one in found if one.id not in have]
+    return [_shown(one) for one in found if one.id not in have]
 
 
-def _shown(visit: Visit, question: Question) -> dict[str, Any]:
+def _is_to_flag(question: Question) -> bool:
+    """Whether a response says what it is, and the annotator has neither flagged that nor denied it.
+
+    From the texts, each time: a vote may come to a server that never handed the question out.
+    """
+    is_said = question.flag or IDENTITY in question.flags_taken_back
+    return not is_said and any(map(self_descriptions, (question.left, question.right)))
+
+
+def _shown(question: Question) -> dict[str, Any]:
     named = {"left": self_descriptions(question.left), "right": self_descriptions(question.right)}
-    if any(named.values()) and not question.flag:
-        visit.desk.remember_named(question.id)
     return {
         "id": question.id,
         "prompt": turns(question.prompt),

@@ -1,14 +1,12 @@
 """What every page works with: the votes, the people, the guidelines; and one visit to it."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from palate.collection.state import Annotator
 from palate.collection.store import Store
 from palate.web.guidelines import DEFAULT, to_html
 from palate.web.people import People
-
-MOST_NAMED = 10_000
 
 
 @dataclass(frozen=True)
@@ -24,9 +22,6 @@ class Desk:
     store: Store
     people: People
     address: str
-    # Questions on the way whose texts say who made them. Lost in a restart, which costs a flag only
-    # where a page votes without fetching the pair again.
-    _named: dict[int, None] = field(default_factory=dict)
 
     def link(self, annotator: Annotator) -> str:
         """An address that signs an annotator in, once."""
@@ -40,20 +35,6 @@ class Desk:
     def collection_name(self) -> str:
         """Tells this collection from others in a browser's storage, without saying its salt."""
         return hashlib.sha256(f"name {self.store.settings.salt}".encode()).hexdigest()[:16]
-
-    def is_named(self, question: int) -> bool:
-        """Whether a question is to be flagged when it is decided."""
-        return question in self._named
-
-    def remember_named(self, question: int) -> None:
-        """A question was handed out whose texts say who made them."""
-        if len(self._named) >= MOST_NAMED:
-            self._named.pop(next(iter(self._named)))
-        self._named[question] = None
-
-    def forget_named(self, question: int) -> None:
-        """It has its flag, or its annotator chose another."""
-        self._named.pop(question, None)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from starlette.exceptions import HTTPException
 
 from palate.collection.events import CHOICES
 
+IDENTITY = "identity"
 FLAGS = {
-    "identity": "Says what it is or who made it",
+    IDENTITY: "Says what it is or who made it",
     "unsafe": "Unsafe or offensive",
     "broken": "Cut off or broken",
     "personal": "Personal data",

@@ -3,7 +3,7 @@
 import { Trouble, post } from "./api.js";
 import { differences } from "./differences.js";
 import { actionOf, isTyping } from "./keys.js";
-import { Outbox, newKey } from "./outbox.js";
+import { Outbox } from "./outbox.js";
 import { Remarks } from "./remarks.js";
 import { scrollInStep } from "./scroll.js";
 
@@ -18,6 +18,8 @@ const SAID = {
   skip: "Skipped",
 };
 
+const UNDO = "/api/undo";
+
 const byId = (id) => document.getElementById(id);
 const texts = { left: byId("left-text"), right: byId("right-text") };
 const buttons = [...document.querySelectorAll("[data-action]")];
@@ -29,7 +31,6 @@ let ahead = [];
 let standing = null;
 let shownAt = 0;
 let isMarking = false;
-let isUndoing = false;
 
 function have() {
   return [current, ...ahead].filter(Boolean).map((question) => question.id);
@@ -37,7 +38,7 @@ function have() {
 
 // What the server has given: pairs that are not here yet, and how far the work is.
 function take(answer) {
-  const waiting = new Set(outbox.entries.map((entry) => entry.content.question));
+  const waiting = outbox.questions();
   for (const question of answer.questions) {
     const isNew = !have().includes(question.id) && !waiting.has(question.id);
     if (isNew) ahead.push(question);
@@ -138,29 +139,25 @@ function decide(choice) {
   showNext();
 }
 
-async function undo() {
-  if (isUndoing || !standing?.can_undo) return;
+// By way of the outbox: an answer that is lost is asked for again, and takes back nothing more.
+function undo() {
+  if (!standing?.can_undo) return;
   if (outbox.size) {
     say("Not saved yet; undo when it is");
     return;
   }
-  isUndoing = true;
-  enable();
-  try {
-    const answer = await post("/api/undo", { request: newKey() });
-    if (current) ahead.unshift(current);
-    current = null;
-    ahead.unshift(...answer.questions);
-    standing = answer.standing;
-    showNext();
-    showStanding();
-    say("Taken back; decide again");
-    calm();
-  } catch (trouble) {
-    alarm("Nothing was undone.", trouble);
-  }
-  isUndoing = false;
-  enable();
+  outbox.add(UNDO, {});
+}
+
+function undone(answer) {
+  const waiting = outbox.questions();
+  const back = answer.questions.filter((question) => !waiting.has(question.id));
+  const ids = new Set(back.map((question) => question.id));
+  ahead = [...back, ...[current, ...ahead].filter((one) => one && !ids.has(one.id))];
+  standing = answer.standing;
+  showNext();
+  showStanding();
+  say("Taken back; decide again");
 }
 
 function saved(entry, answer) {
@@ -170,6 +167,10 @@ function saved(entry, answer) {
     return;
   }
   calm();
+  if (entry.path === UNDO) {
+    undone(answer);
+    return;
+  }
   byId("last-state").textContent = "· saved";
   if (answer.message) say(answer.message);
   take(answer);
@@ -177,11 +178,12 @@ function saved(entry, answer) {
 
 function failed(entry, trouble) {
   byId("last-state").textContent = "· not saved";
-  alarm("Not saved yet.", trouble, "It is kept in this browser and sent again until it is saved.");
+  const what = entry.path === UNDO ? "Not taken back yet." : "Not saved yet.";
+  alarm(what, trouble, "It is kept in this browser and sent again until it is saved.");
 }
 
 function refused(entry, trouble) {
-  alarm("Not counted.", trouble);
+  alarm(entry.path === UNDO ? "Nothing was undone." : "Not counted.", trouble);
   if (current?.id === entry.content.question) current = null;
   load();
 }
@@ -219,7 +221,7 @@ function enable() {
       button.disabled = current === null;
     }
   }
-  byId("undo").disabled = isUndoing || !standing?.can_undo;
+  byId("undo").disabled = !standing?.can_undo;
 }
 
 function toggleDifferences() {
@@ -276,6 +278,7 @@ function showNewGuidelines() {
   }, { once: true });
 }
 
+setInterval(() => outbox.send(), ASK_MS); // what a closed tab has left
 setInterval(() => current || outbox.size || document.hidden || load(), ASK_MS);
 setInterval(() => document.hidden || load(), KEEP_MS);
 scrollInStep(texts.left, texts.right);
