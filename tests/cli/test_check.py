@@ -47,6 +47,21 @@ def test_the_clean_file_and_the_rejects_hold_every_row_once(
     assert palate("check", write_rows(tmp_path / "mended.jsonl", mended)).code == 0
 
 
+@pytest.mark.parametrize("name", ["out.jsonl", "rejects.jsonl"])
+def test_a_clean_file_replaces_nothing_unasked(
+    palate: Palate, flawed: Path, tmp_path: Path, name: str
+) -> None:
+    clean, rejects = tmp_path / "out.jsonl", tmp_path / "rejects.jsonl"
+    (tmp_path / name).write_text("hours of work")
+    said = palate("check", flawed, "--write-clean", clean)
+    assert said.code == 2
+    assert f"{tmp_path / name} would be replaced" in said.error
+    assert "--overwrite" in said.error
+    assert (tmp_path / name).read_text() == "hours of work"
+    palate("check", flawed, "--write-clean", clean, "--overwrite")
+    assert (len(rows_of(clean)), len(rows_of(rejects))) == (11, 1)
+
+
 def test_training_rows_whose_prompt_is_evaluated_on_go_to_the_rejects(
     palate: Palate, pairs: Path, tmp_path: Path
 ) -> None:
@@ -117,6 +132,7 @@ def report_of_fit(palate: Palate, path: Path, model: Path) -> dict[str, Any]:
     ("arguments", "words"),
     [
         (["--drop", "W406"], ["--drop", "--write-clean"]),
+        (["--overwrite"], ["--overwrite", "--write-clean"]),
         (["--write-clean", "OUT", "--drop", "E401"], ["--drop E401", "W406"]),
         (["--write-clean", "DATA"], ["--write-clean", "being read"]),
         (["--write-clean", "nowhere/out.jsonl"], ["--write-clean", "cannot be written"]),

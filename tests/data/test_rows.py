@@ -380,3 +380,23 @@ def test_comparisons_are_pairs_or_labelled_responses(
 def test_a_label_is_true_or_false(label: object) -> None:
     with pytest.raises(RowFault, match="label is .*, neither true nor false"):
         parse_comparison({"prompt": "q", "completion": "a", "label": label}, origin="x:1")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            {"prompt": "q", "chosen": "a", "rejected": "b", "weight": "2"},
+            "weight is '2', not a number",
+        ),
+        ({"prompt": "q", "chosen": 3, "rejected": "b"}, "chosen is 3, neither text nor a list"),
+    ],
+)
+def test_the_fix_of_a_wrong_type_leaves_the_wanted_one_to_the_message(
+    row: dict[str, object], message: str
+) -> None:
+    with pytest.raises(RowFault) as error:
+        parse_preference(row, origin="f:1")
+    assert error.value.fault.code == "E203"
+    assert message in error.value.fault.message
+    assert error.value.fault.fix.startswith("give what the message asks for: a number")

@@ -5,6 +5,7 @@ from pathlib import Path
 import datasets
 import pytest
 
+from palate.data.check import check_data
 from palate.data.convert import convert
 from palate.data.records import Demonstration, Preference, Prompt, Turn
 from palate.data.sources import (
@@ -92,14 +93,23 @@ def test_ten_bad_rows_are_listed_and_all_are_counted(tmp_path: Path) -> None:
         ((CHAT, CHAT, GOOD), 3),
         ((HH, '{"chosen": "Q: a", "rejected": "Q: b"}'), 2),
         (("oops", GOOD, CHAT), 3),
+        ((HH, GOOD, GOOD), 1),
+        ((CHAT, *[GOOD] * 12), 1),
     ],
 )
-def test_the_first_good_row_decides_the_format(
+def test_most_of_the_first_rows_decide_the_format(
     tmp_path: Path, lines: tuple[str, ...], place: int
 ) -> None:
     path = _write(tmp_path / "a.jsonl", *lines)
     reading = read_preferences(path, skip_bad=True)
     assert (reading.faults[-1].code, reading.faults[-1].origin) == ("E205", f"{path}:{place}")
+    checked = [group for group in check_data(path).faults if group.code == "E205"]
+    assert [group.places[0].origin for group in checked] == [f"{path}:{place}"]
+
+
+def test_the_look_ahead_ends_after_a_hundred_rows() -> None:
+    rows = [json.loads(line) for line in [GOOD] * 51 + [CHAT] * 200]
+    assert preferences_from_rows(rows, skip_bad=True).num_skipped == 200
 
 
 def test_warnings_keep_their_row(tmp_path: Path) -> None:

@@ -25,6 +25,27 @@ def test_a_split_is_stable_under_order_and_additions(seed: int) -> None:
     assert set(split.train) <= set(again.train)
 
 
+VARIANTS = (" {}", "{}  ", "caf\u00e9  {}", "cafe\u0301 {}", "CAF\u00c9 {}\n")
+
+
+def test_variants_of_a_prompt_fall_to_one_side() -> None:
+    prompts = [Prompt(form.format(f"q{i}")) for i in range(60) for form in VARIANTS]
+    split = split_by_prompt(prompts, eval_fraction=0.4)
+    sides = [[prompt.prompt for prompt in side] for side in (split.train, split.eval)]
+    for i in range(60):
+        for forms in (VARIANTS[:2], VARIANTS[2:]):
+            num_trained = sum(form.format(f"q{i}") in sides[0] for form in forms)
+            assert num_trained in (0, len(forms))
+
+
+def test_variants_move_no_prompt_in_normal_form_and_no_lonely_one() -> None:
+    prompts = [Prompt(f"a q{i}") for i in range(60)] + [Prompt(f"one  {i} ") for i in range(60)]
+    alone = split_by_prompt(prompts, eval_fraction=0.4)
+    among = split_by_prompt([*prompts, *(Prompt(f"a  q{i}") for i in range(60))], eval_fraction=0.4)
+    assert set(alone.train) <= set(among.train)
+    assert set(alone.eval) <= set(among.eval)
+
+
 def test_no_prompt_is_on_both_sides_and_no_record_is_lost() -> None:
     pairs = _pairs(200)
     split = split_by_prompt(pairs, eval_fraction=0.25)

@@ -40,7 +40,11 @@ FAULTS: dict[str, Kind] = {
     "E111": Kind("no rows", "error", "the file is empty or blank: export it again"),
     "E201": Kind("missing field", "error", "add or rename the column"),
     "E202": Kind("null field", "error", "fill the field in, or remove the row"),
-    "E203": Kind("wrong type", "error", "give text, or a list of turns with role and content"),
+    "E203": Kind(
+        "wrong type",
+        "error",
+        "give what the message asks for: a number, true or false, text, or turns (role, content)",
+    ),  # fmt: skip
     "E204": Kind("number out of range", "error", "weight is finite and > 0; margin is finite"),
     "E205": Kind("mixed formats", "error", "keep one format a file; move these rows to another"),
     "E301": Kind("empty conversation", "error", "give at least one user turn, or use plain text"),

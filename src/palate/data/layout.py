@@ -18,7 +18,7 @@ class Layout:
     """What a person says of a file; the defaults leave all to the rows.
 
     Attributes:
-        format: a name of `formats.FORMATS`; None: each file's first usable row tells.
+        format: a name of `formats.FORMATS`; None: each file's first rows tell.
         columns: our column name → the file's, renamed before anything else is looked at.
         rule: which pairs a row of several ranked or scored responses gives: the best against the
             worst (one pair), every two of different rank, or each against the next lower one.

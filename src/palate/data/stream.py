@@ -1,7 +1,7 @@
 """Rows → records, one row at a time: a file is never held, and every bad row is found and named.
 
-The first usable row decides a file's format; a row of another one is a fault (E205). A line of a
-file of rejects is read as the "row" in it.
+A file's format is that of most of its first rows (settle.py); a row of another one is a fault
+(E205). A line of a file of rejects is read as the "row" in it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +13,7 @@ from palate.data.faults import Fault, Refusal, RowFault, fault, warnings_of
 from palate.data.layout import Layout
 from palate.data.lines import Line, parse_line
 from palate.data.records import Demonstration, Preference, Prompt
+from palate.data.settle import settle
 
 Record = TypeVar("Record", bound=Preference | Demonstration | Prompt)
 
@@ -56,7 +57,7 @@ def stream(
     layout: Layout,
     *,
     keep_columns: bool = False,
-    settled: str = "",
+    settled: str | None = None,
 ) -> Iterator[Read[Record]]:
     """Read rows one by one.
 
@@ -65,26 +66,29 @@ def stream(
         door: which kind of records is wanted.
         layout: what a person says of the rows.
         keep_columns: leave beside each record the columns that its format does not know.
-        settled: the name of the file's format and shape, where a look ahead has told it.
+        settled: the name of the file's format and shape, where a look ahead has told it ("": it
+            told of none, and the first usable row decides); None looks ahead here.
 
     Raises:
         UsageError: the layout names a format that does not exist or does not fit.
     """
     if layout.format is not None:
         door.named(layout.format)
-    first_origin = "the file"
-    for line in map(unwrap_reject, lines):
+    unwrapped: Iterator[Line] = map(unwrap_reject, lines)
+    if settled is None:
+        shape, unwrapped = settle(unwrapped, door, layout)
+        settled = shape.called if shape else ""
+    for line in unwrapped:
         try:
             read = read_row(line, door, layout, keep_columns=keep_columns)
             if settled and read.format != settled:
-                message = f'this row is "{read.format}", {first_origin} is "{settled}"'
+                message = f'this row is "{read.format}", the file is "{settled}"'
                 raise RowFault(fault("E205", message, origin=line.origin))
         except RowFault as error:
             raw = line.raw if line.row is None else dict(line.row)
             yield Read(line.origin, (), (error.fault,), raw=raw)
             continue
-        if not settled:
-            settled, first_origin = read.format, line.origin
+        settled = settled or read.format
         yield read
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palate.data.check import CheckReport, CleanReport, Limit, check_data, clean_data
+from palate.data.checks.clean import check_targets
 from palate.data.layout import Layout
 from palate.errors import UsageError
 
@@ -31,9 +32,15 @@ class Checked:
 
 
 def refuse_contradictions(
-    data: str, *, has_model: bool, max_length: int | None, write_clean: str | None
+    data: str,
+    *,
+    has_model: bool,
+    max_length: int | None,
+    write_clean: str | None,
+    drop: Collection[str],
+    overwrite: bool,
 ) -> None:
-    """Refuse, before the work, options that need another one.
+    """Refuse, before the work, options that need another one, and files that would be lost.
 
     Raises:
         UsageError: as said.
@@ -43,6 +50,7 @@ def refuse_contradictions(
     if data == "-" and (has_model or write_clean):
         flag = "--model" if has_model else "--write-clean"
         raise UsageError(f"{flag} reads the rows twice, and standard input comes once; give a file")
+    check_targets(data, write_clean, drop=drop, overwrite=overwrite)
 
 
 def run_check(

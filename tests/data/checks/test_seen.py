@@ -87,3 +87,31 @@ def test_more_rows_than_are_written_at_a_time_are_all_there() -> None:
     with filled(Seen(), rows) as seen:
         assert seen.num_prompts() == 6000
         assert len(list(duplicates(seen))) == 6000
+
+
+def test_blanks_and_unicode_form_hide_no_repetition() -> None:
+    pairs = [
+        Preference("Ask caf\u00e9", "a b", "c"),
+        Preference(" Ask  cafe\u0301\n", "a  b ", "c"),
+        Preference("Ask caf\u00e9 ", "c", "a b"),
+    ]
+    with Seen() as seen:
+        filled(seen, pairs)
+        assert told(list(duplicates(seen))) == [("W406", "f:2", "repeats f:1")]
+        assert told(list(contradictions(seen))) == [("W407", "f:3", "f:1 says the opposite")]
+
+
+def test_a_pair_that_is_about_blanks_keeps_them() -> None:
+    pairs = [Preference("q", "a b", "a  b"), Preference("q", "a  b", "a b")]
+    with Seen() as seen:
+        filled(seen, pairs)
+        assert not list(duplicates(seen))
+        assert [found.origin for found in contradictions(seen)] == ["f:2"]
+
+
+def test_a_prompt_leaks_in_other_blanks_form_or_case() -> None:
+    talk = (Turn("user", "Ask caf\u00e9"),)
+    held = [Prompt(" ask  CAFE\u0301 "), Prompt((Turn("user", "ask caf\u00e9\n"),)), Prompt("ask")]
+    with Seen() as seen:
+        filled(seen, [Prompt("Ask caf\u00e9"), Prompt(talk)], held)
+        assert [found.origin for found in overlaps(seen)] == ["e:1", "e:2"]

@@ -8,7 +8,7 @@ from palate.data.faults import Fault, fault
 
 
 def duplicates(seen: Seen) -> Iterator[Fault]:
-    """Rows that repeat an earlier one exactly; the fault stands at the repetition."""
+    """Rows that repeat an earlier one up to blanks and form; the fault stands at the repetition."""
     for row in seen.duplicates():
         yield fault("W406", f"repeats {row.earlier}", origin=row.origin)
 
@@ -20,7 +20,7 @@ def contradictions(seen: Seen) -> Iterator[Fault]:
 
 
 def overlaps(seen: Seen) -> Iterator[Fault]:
-    """Evaluation rows whose prompt is trained on; the fault stands at the evaluation row."""
+    """Evaluation rows whose prompt, up to blanks, form and case, is trained on; it stands there."""
     for row in seen.overlaps():
         yield fault("E404", f"this prompt is trained on at {row.earlier}", origin=row.origin)
 

@@ -65,8 +65,8 @@ def write_clean(
     return Cleaned(num_kept, num_dropped)
 
 
-def check_targets(path: str, output: str | None, *, drop: Collection[str]) -> None:
-    """Refuse, before the work, codes that no warning has, and an output that replaces the input.
+def check_targets(path: str, output: str | None, *, drop: Collection[str], overwrite: bool) -> None:
+    """Refuse, before the work, codes that no warning has, and outputs that would replace a file.
 
     Raises:
         UsageError: as said.
@@ -74,13 +74,21 @@ def check_targets(path: str, output: str | None, *, drop: Collection[str]) -> No
     if output is None:
         if drop:
             raise UsageError("--drop says what --write-clean leaves out; give that too")
+        if overwrite:
+            raise UsageError("--overwrite replaces the files of --write-clean; give that too")
         return
     warnings = [code for code, kind in FAULTS.items() if kind.severity == "warning"]
     if wrong := next((code for code in drop if code not in warnings), None):
         raise UsageError(f"--drop {wrong}: it must be one of {', '.join(warnings)}")
-    for target in (Path(output), Path(output).with_name(REJECTS)):
+    targets = (Path(output), Path(output).with_name(REJECTS))
+    for target in targets:
         if target.resolve() == Path(path).resolve():
             raise UsageError(
                 f"--write-clean {output}: this would write {target}, which is being read; choose a "
                 "file in another folder"
             )
+    if not overwrite and (there := [str(target) for target in targets if target.exists()]):
+        raise UsageError(
+            f"--write-clean {output}: {' and '.join(there)} would be replaced; choose a file in "
+            "another folder, or replace with --overwrite"
+        )

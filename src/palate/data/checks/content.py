@@ -50,10 +50,16 @@ def content_warnings(record: Prompt | Demonstration | Preference) -> list[Fault]
     Returns:
         At most one fault of each kind.
     """
+    other = _other_language(record.prompt, texts_of(record).answered)
+    language = [fault("W413", other, origin=record.origin)] if other else []
+    return sorted([*language, *quick_warnings(record)], key=lambda found: found.code)
+
+
+def quick_warnings(record: Prompt | Demonstration | Preference) -> list[Fault]:
+    """All of them but the languages, which take as long as the rest together."""
     texts = texts_of(record)
     found = [
         ("W412", _extreme_ratio(record)),
-        ("W413", _other_language(record.prompt, texts.answered)),
         ("W414", _first(texts, find_secrets)),
         ("W415", _first(texts, find_personal_data)),
         ("W416", _first(texts, _special_tokens)),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from palate.data.checks.across import contradictions, duplicates, overlaps
+from palate.data.checks.content import quick_warnings
 from palate.data.checks.lopsided import Lopsided
 from palate.data.checks.seen import Seen
 from palate.data.checks.tally import FaultGroup, Tally
@@ -28,8 +29,10 @@ def quick_check(
         for number, record in enumerate(train):
             seen.add(number, record)
             lopsided.add(record)
+            tally.add(quick_warnings(record))
         for number, record in enumerate(held_out, start=len(train)):
             seen.add(number, record, held_out=True)
+            tally.add(quick_warnings(record))
         for find in (duplicates, contradictions, overlaps):
             tally.add(find(seen))
     tally.add(lopsided.faults())

@@ -1,26 +1,22 @@
 """Files → rows as the check sees them: one at a time, usable or not, each with what it holds."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from palate.data.doors import ANY, COMPARISONS, DEMONSTRATIONS, PREFERENCES, PROMPTS, Door
-from palate.data.faults import Fault, Refusal
+from palate.data.faults import Fault
 from palate.data.files import lines_of
 from palate.data.formats import Gives
 from palate.data.layout import AS_THEY_SAY, Layout
 from palate.data.lines import Line
 from palate.data.records import Demonstration, Preference, Prompt
+from palate.data.settle import Shape, settle
 from palate.data.stream import stream, unwrap_reject
 
 Record = Preference | Demonstration | Prompt
 
-# The format of a file is that of most of its first rows: the first one may be the broken one.
-_NUM_FIRST_ROWS = 100
-_MAX_FIRST_CHARACTERS = 2**22
 # What people keep beside their rows, and nothing reads: no misspelt name.
 _USUAL_COLUMNS = frozenset(
     (
@@ -83,13 +79,6 @@ class Source:
     rows: Iterator[CheckedRow]
 
 
-class _Shape(NamedTuple):
-    """What a row looks like: which kind of records it would give, and its format's name."""
-
-    gives: Gives
-    called: str
-
-
 def open_source(path: str | Path, layout: Layout = AS_THEY_SAY) -> Source:
     """Begin to read a source of any kind of rows.
 
@@ -97,31 +86,11 @@ def open_source(path: str | Path, layout: Layout = AS_THEY_SAY) -> Source:
         DataError: the file is missing, damaged or no file to read.
         RecipeError: the layout names a format that does not exist.
     """
-    lines = map(unwrap_reject, lines_of(path, layout))
-    first = list(_first_of(lines))
-    shapes = Counter(shape for line in first if (shape := _shape_of(line, layout)))
-    gives, called = shapes.most_common(1)[0][0] if shapes else _Shape("pairs", "")
-    rows = _checked(chain(first, lines), _DOORS[gives], layout, called)
+    lines: Iterator[Line] = map(unwrap_reject, lines_of(path, layout))
+    shape, lines = settle(lines, ANY, layout)
+    gives, called = shape or Shape("pairs", "")
+    rows = _checked(lines, _DOORS[gives], layout, called)
     return Source(called, rows)
-
-
-def _first_of(lines: Iterator[Line]) -> Iterator[Line]:
-    num_characters = 0
-    for line in islice(lines, _NUM_FIRST_ROWS):
-        yield line
-        num_characters += sum(len(str(value)) for value in (line.row or {}).values())
-        if num_characters > _MAX_FIRST_CHARACTERS:
-            return
-
-
-def _shape_of(line: Line, layout: Layout) -> _Shape | None:
-    if line.row is None:
-        return None
-    try:
-        found = ANY.find(line.row, layout)
-        return _Shape(found.gives, found.called(line.row))
-    except Refusal:
-        return None
 
 
 def _checked(

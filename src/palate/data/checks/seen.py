@@ -3,8 +3,9 @@
     question   what was compared: the prompt and its responses, in whatever order they stand
     vote       how it was answered: which of the two was chosen, or which label a response got
 
-So equal question and vote is a duplicate, equal question and other vote a contradiction, and a
-question that was asked twice tells of label noise. Rows are only appended while reading; SQLite
+Texts are compared in their normal form (palate.data.same), prompts of two splits without regard to
+case. So equal question and vote is a duplicate, equal question and other vote a contradiction, and
+a question that was asked twice tells of label noise. Rows are only appended while reading; SQLite
 sorts them afterwards, outside of memory too.
 """
 
@@ -16,7 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from palate.data.records import Demonstration, Preference, Prompt, prompt_key
+from palate.data.records import Demonstration, Preference, Prompt
+from palate.data.same import leak_key, normal, normal_key
 from palate.measures.noise import Repeats
 
 _CACHE_KIB = 8 * 1024
@@ -31,7 +33,7 @@ class Repeated(NamedTuple):
 
 
 class Fingerprint(NamedTuple):
-    """What a record asks and answers, as 64-bit numbers; `prompt` is 64 bits of its key."""
+    """What a record asks and answers, as 64-bit numbers; `prompt` is of its leak key."""
 
     prompt: int
     question: int
@@ -39,17 +41,20 @@ class Fingerprint(NamedTuple):
 
 
 def fingerprint_of(record: Prompt | Demonstration | Preference) -> Fingerprint:
-    """Fingerprint a record: equal for equal contents, on every machine."""
-    prompt = prompt_key(record.prompt)
+    """Fingerprint a record: equal for contents that count as the same, on every machine."""
     vote = 1
     responses: list[str] = []
     if isinstance(record, Preference):
-        responses = sorted((record.chosen, record.rejected))
-        vote = int(record.chosen == responses[0])
+        chosen, rejected = normal(record.chosen), normal(record.rejected)
+        if chosen == rejected:  # blanks are what this pair is about
+            chosen, rejected = record.chosen, record.rejected
+        responses = sorted((chosen, rejected))
+        vote = int(chosen == responses[0])
     elif isinstance(record, Demonstration):
-        responses = [record.response]
+        responses = [normal(record.response)]
         vote = int(record.desirable is not False)
-    return Fingerprint(_number(prompt), _number(json.dumps([prompt, *responses])), vote)
+    question = json.dumps([normal_key(record.prompt), *responses])
+    return Fingerprint(_number(leak_key(record.prompt)), _number(question), vote)
 
 
 class Seen:

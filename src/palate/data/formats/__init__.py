@@ -1,6 +1,6 @@
 """Every format of preference data that is read: one table, a file a family.
 
-A file's format is that of its first usable row; the table's order decides where a row would fit
+A file's format is that of most of its first rows; the table's order decides where a row would fit
 two. See docs/data.md for an example of each.
 """
 
