@@ -180,3 +180,20 @@ def test_few_prompts_give_no_verdict_and_that_is_said(
     said = palate("check", pairs, "--model", model)
     assert said.code == 0
     assert "SFT first? not told: fewer than 20 prompts" in said.out
+
+
+def test_a_page_never_replaces_what_is_read_nor_another_file_unasked(
+    palate: Palate, pairs: Path, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_bytes(pairs.read_bytes())
+    said = palate("check", rows, "--html", rows, "--overwrite")
+    assert (said.code, "is being read" in said.error) == (2, True)
+    said = palate("check", pairs, "--eval-data", rows, "--html", rows)
+    assert said.code == 2
+    assert rows.read_bytes() == pairs.read_bytes()
+    page = tmp_path / "page.html"
+    assert palate("check", rows, "--html", page).code == 0
+    said = palate("check", rows, "--html", page)
+    assert (said.code, "--overwrite" in said.error) == (2, True)
+    assert palate("check", rows, "--html", page, "--overwrite").code == 0

@@ -82,3 +82,12 @@ def test_a_file_without_pairs_is_refused(tmp_path: Path) -> None:
         read_items(empty)
     with pytest.raises(DataError, match="cannot be used|no row of 1"):
         read_items(write_rows(tmp_path / "a.jsonl", [{"prompt": "two?"}]), skip_bad=True)
+
+
+def test_one_odd_first_row_is_the_one_that_is_skipped(tmp_path: Path) -> None:
+    odd: Mapping[str, object] = {"chosen": "The number 1 is", "rejected": "The number 2 is"}
+    good = [{**PAIR, "prompt": f"two, {i}?"} for i in range(12)]
+    path = write_rows(tmp_path / "pairs.jsonl", [odd, *good])
+    assert len(read_items(path, skip_bad=True)) == 12
+    with pytest.raises(DataError, match=r"pairs.jsonl:1 E205"):
+        read_items(path)

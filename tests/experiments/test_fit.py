@@ -92,3 +92,18 @@ def test_labelled_rows_count_where_they_are_desirable(
 def test_too_few_prompts_give_no_verdict(own_rows: list[dict[str, Any]], tmp_path: Path) -> None:
     path = _write(tmp_path / "few.jsonl", own_rows[:10])
     assert measure_fit(load(base_model_path()), path, max_length=160) is None
+
+
+def test_prompts_that_leave_no_room_for_a_sample_are_left_out_and_stop_nothing(
+    own_rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    """One prompt fills the model's context."""
+    loaded = load(base_model_path())
+    renderer = Renderer(loaded.tokenizer)
+    words = own_rows[0]["prompt"]
+    lengthy = own_rows[0] | {"prompt": " ".join([words] * 40)}
+    loaded.model.config.max_position_embeddings = len(renderer.prompt_tokens(lengthy["prompt"])) + 2
+    path = _write(tmp_path / "own.jsonl", [lengthy, *own_rows])
+    fit = measure_fit(loaded, path, max_length=10_000)
+    assert fit is not None
+    assert fit.advice == "fine"

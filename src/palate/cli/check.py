@@ -34,7 +34,7 @@ def check(
         typer.Option(metavar="CODE", help="with --write-clean: warnings whose rows go too (W406)"),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="with --write-clean: replace both files")
+        bool, typer.Option("--overwrite", help="replace the files that are written")
     ] = False,
     format: Form = None,
     columns: Columns = None,
@@ -46,8 +46,8 @@ def check(
     how = layout(format, columns, rule, margins, max_line_bytes)
     check_output(html, flag="--html")
     refuse_contradictions(
-        data, has_model=model is not None, max_length=max_length, write_clean=write_clean,
-        drop=drop or (), overwrite=overwrite,
+        data, eval_data=eval_data, html=html, has_model=model is not None, max_length=max_length,
+        write_clean=write_clean, drop=drop or (), overwrite=overwrite,
     )  # fmt: skip
     with only_json(True):
         loaded = None if model is None else load_model(model)

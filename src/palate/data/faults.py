@@ -44,7 +44,7 @@ FAULTS: dict[str, Kind] = {
         "wrong type",
         "error",
         "give what the message asks for: a number, true or false, text, or turns (role, content)",
-    ),  # fmt: skip
+    ),
     "E204": Kind("number out of range", "error", "weight is finite and > 0; margin is finite"),
     "E205": Kind("mixed formats", "error", "keep one format a file; move these rows to another"),
     "E301": Kind("empty conversation", "error", "give at least one user turn, or use plain text"),

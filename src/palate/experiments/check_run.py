@@ -34,6 +34,8 @@ class Checked:
 def refuse_contradictions(
     data: str,
     *,
+    eval_data: str | None,
+    html: str | None,
     has_model: bool,
     max_length: int | None,
     write_clean: str | None,
@@ -50,6 +52,17 @@ def refuse_contradictions(
     if data == "-" and (has_model or write_clean):
         flag = "--model" if has_model else "--write-clean"
         raise UsageError(f"{flag} reads the rows twice, and standard input comes once; give a file")
+    if overwrite and html is None and write_clean is None:
+        raise UsageError("--overwrite replaces the files of --write-clean and --html; give one")
+    if html is not None and Path(html).exists():
+        if any(other and Path(other).exists() and Path(html).samefile(other)
+               for other in (data, eval_data, write_clean)):  # fmt: skip
+            raise UsageError(f"--html {html}: this file is being read; choose another name")
+        if not overwrite:
+            raise UsageError(
+                f"--html {html}: is there already; choose another name, or replace it with "
+                "--overwrite"
+            )
     check_targets(data, write_clean, drop=drop, overwrite=overwrite)
 
 

@@ -21,6 +21,7 @@ from palate.data.render import Renderer
 from palate.data.trees import Response, Tree, pack, plant
 from palate.experiments.answers import as_policy
 from palate.measures.on_policy import MIN_PROMPTS, Fit, judge_fit
+from palate.models.context import context_length
 from palate.models.load import Loaded
 from palate.models.roles import Roles
 from palate.models.sampling import sample
@@ -65,31 +66,33 @@ def measure_fit(
         seed: of the samples.
 
     Returns:
-        None where fewer than 20 prompts have a response.
+        None where fewer than 20 prompts have a response and leave the model room for its own.
     """
     renderer = Renderer(loaded.tokenizer)
     shown = choose_rows(
         open_source(path, layout), renderer, max_length=max_length, num_rows=num_rows
     )
-    prompts = list(dict.fromkeys(tree.prompt for tree in shown.trees))
+    longest = max((len(tree.responses[0].tokens) for tree in shown.trees), default=0)
+    room, limit = min(longest, MAX_NEW_TOKENS), context_length(loaded.model.config)
+    trees = [one for one in shown.trees if limit is None or len(one.prompt) + room <= limit]
+    prompts = list(dict.fromkeys(tree.prompt for tree in trees))
     if len(prompts) < MIN_PROMPTS:
         return None
     roles = as_policy(loaded)
-    longest = max(len(tree.responses[0].tokens) for tree in shown.trees)
     with progress("sample", len(prompts)) as advance:
         drawn = sample(
-            roles, "policy", prompts, max_new_tokens=min(longest, MAX_NEW_TOKENS), seed=seed,
+            roles, "policy", prompts, max_new_tokens=room, seed=seed,
             end_tokens=renderer.end_token_ids, advance=lambda count: advance(count, ""),
         )  # fmt: skip
     own = [Tree(p, (some[0].response(),)) for p, some in zip(prompts, drawn, strict=True)]
-    given = _logprobs_per_token(roles, shown.trees)
+    given = _logprobs_per_token(roles, trees)
     step = 2 if shown.has_rejected else 1
     names = {prompt: number for number, prompt in enumerate(prompts)}
     return judge_fit(
         chosen=given[::step],
         rejected=given[1::2] if shown.has_rejected else None,
         samples=_logprobs_per_token(roles, own),
-        prompts=[names[tree.prompt] for tree in shown.trees],
+        prompts=[names[tree.prompt] for tree in trees],
         sample_prompts=range(len(prompts)),
     )
 

@@ -9,6 +9,12 @@ from palate.errors import DataError
 Tokens = tuple[int, ...]
 
 
+def context_length(config: PretrainedConfig) -> int | None:
+    """Positions that a model was made for; None where it names none."""
+    limit = getattr(config, "max_position_embeddings", None)
+    return None if limit is None else int(limit)
+
+
 def check_context(
     config: PretrainedConfig,
     prompts: Sequence[Tokens],
@@ -29,7 +35,7 @@ def check_context(
     Raises:
         DataError: the longest prompt leaves no room; the message names it.
     """
-    limit = getattr(config, "max_position_embeddings", None)
+    limit = context_length(config)
     if limit is None or not prompts:
         return
     longest = max(range(len(prompts)), key=lambda i: len(prompts[i]))

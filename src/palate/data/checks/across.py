@@ -20,7 +20,7 @@ def contradictions(seen: Seen) -> Iterator[Fault]:
 
 
 def overlaps(seen: Seen) -> Iterator[Fault]:
-    """Evaluation rows whose prompt, up to blanks, form and case, is trained on; it stands there."""
+    """Evaluation rows whose prompt (in any blanks, form or case) is trained on; it stands there."""
     for row in seen.overlaps():
         yield fault("E404", f"this prompt is trained on at {row.earlier}", origin=row.origin)
 

@@ -74,8 +74,6 @@ def check_targets(path: str, output: str | None, *, drop: Collection[str], overw
     if output is None:
         if drop:
             raise UsageError("--drop says what --write-clean leaves out; give that too")
-        if overwrite:
-            raise UsageError("--overwrite replaces the files of --write-clean; give that too")
         return
     warnings = [code for code, kind in FAULTS.items() if kind.severity == "warning"]
     if wrong := next((code for code in drop if code not in warnings), None):

@@ -17,7 +17,6 @@ const SAID = {
   left: "Response 1 is better", right: "Response 2 is better", tie: "Tie", both_bad: "Both bad",
   skip: "Skipped",
 };
-
 const UNDO = "/api/undo";
 
 const byId = (id) => document.getElementById(id);

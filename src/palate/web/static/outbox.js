@@ -1,7 +1,7 @@
-// Decisions, remarks and undos on their way to the server. Each has a key of its own, so that one that is sent twice
-// counts once; and each stays in this browser until the server has said that it is on disk. Each has
-// a place of its own in storage, so that tabs of one voter never overwrite what another one keeps; a
-// tab also sends what the others keep, since they may have been closed.
+// Decisions, remarks and undos on their way to the server. Each has a key of its own, so that one
+// that is sent twice counts once; and each stays in this browser until the server has said that it
+// is on disk. Each has a place of its own in storage, so that tabs of one voter never overwrite what
+// another one keeps; a tab also sends what the others keep, since they may have been closed.
 
 import { post } from "./api.js";
 
