@@ -8,7 +8,7 @@ import { post } from "./api.js";
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8_000;
 
-function newKey() {
+export function newKey() {
   // randomUUID is missing where the page came over plain HTTP from another machine.
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
