@@ -57,15 +57,16 @@ def test_pair_methods_become_settings_of_the_dpo_family() -> None:
 
 @pytest.mark.parametrize(
     ("rounds", "steps", "lengths"),
-    [(3, 9, [3, 3, 3]), (3, 10, [3, 3, 4]), (4, 5, [1, 1, 1, 2]), (6, 10, [1, 2, 2, 1, 2, 2])],
+    [
+        (10, 2, [1, 1]),
+        (3, 9, [3, 3, 3]),
+        (3, 10, [3, 3, 4]),
+        (4, 5, [1, 1, 1, 2]),
+        (6, 10, [1, 2, 2, 1, 2, 2]),
+    ],
 )
 def test_steps_are_parted_into_rounds(rounds: int, steps: int, lengths: list[int]) -> None:
     settings = OnlineSettings(num_rounds=rounds)
-    parted = [settings.steps_of_round(number, steps) for number in range(1, rounds + 1)]
+    parted = settings.rounds(steps)
     assert [len(some) for some in parted] == lengths
     assert [step for some in parted for step in some] == list(range(1, steps + 1))
-
-
-def test_more_rounds_than_steps_are_refused() -> None:
-    with pytest.raises(RecipeError, match="num_rounds is 10, but the run has 2 optimizer steps"):
-        OnlineSettings(num_rounds=10).steps_of_round(1, 2)

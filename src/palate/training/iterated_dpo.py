@@ -12,6 +12,8 @@ rounds/ before they are learned from, so that a run resumes in the middle of a r
 people can read them. Adam's moments and the learning rate's schedule go on through all rounds.
 """
 
+import logging
+
 from palate.models.moving import mix_reference
 from palate.models.reference import ReferenceCache
 from palate.training.online_pairs import learn_pairs, make_pairs
@@ -20,19 +22,23 @@ from palate.training.rounds import RoundPairs, read_round, write_round
 from palate.training.seeding import rows_of_step
 from palate.training.session import Session
 
+log = logging.getLogger("palate")
+
 
 def learn_iterated_dpo(session: Session, task: Task) -> None:
     """The steps of a run."""
     settings = task.settings
     cache = ReferenceCache(max_tokens=settings.max_tokens_per_microbatch)
-    parted = {
-        number: settings.steps_of_round(number, session.num_steps)
-        for number in range(1, settings.num_rounds + 1)
-    }
+    rounds = settings.rounds(session.num_steps)
+    if len(rounds) < settings.num_rounds:
+        log.warning(
+            "online: %d rounds, not num_rounds %d: the run has no more optimizer steps",
+            len(rounds), settings.num_rounds,
+        )  # fmt: skip
     pairs: RoundPairs = {}
     for step in session.steps():
         number, steps = next(
-            (number, steps) for number, steps in parted.items() if step.number in steps
+            (number, steps) for number, steps in enumerate(rounds, 1) if step.number in steps
         )
         if step.number == steps.start:
             if number > 1 and settings.moves_reference:

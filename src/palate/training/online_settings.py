@@ -5,6 +5,7 @@ or β of a DPO loss, which is the same number in π* ∝ π_ref · exp(r / β).
 """
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Literal
 
 from palate.errors import RecipeError
@@ -157,19 +158,14 @@ class OnlineSettings(SamplingSettings):
         shared |= {"beta": self.kl_coef, "loss_type": self._pair_loss}
         return DPOSettings(**shared)
 
-    def steps_of_round(self, number: int, num_steps: int) -> range:
-        """The optimizer steps of a round, both counted from 1; rounds differ by one step at most.
+    def rounds(self, num_steps: int) -> list[range]:
+        """The optimizer steps, from 1 on, of each round; rounds differ by one step at most.
 
-        Raises:
-            RecipeError: the run has fewer steps than rounds.
+        There are no more rounds than steps.
         """
-        if num_steps < self.num_rounds:
-            raise RecipeError(
-                f"num_rounds is {self.num_rounds}, but the run has {num_steps} optimizer steps; "
-                "raise max_steps, or lower num_rounds"
-            )
-        first = (number - 1) * num_steps // self.num_rounds
-        return range(first + 1, number * num_steps // self.num_rounds + 1)
+        count = min(self.num_rounds, num_steps)
+        ends = [number * num_steps // count for number in range(count + 1)]
+        return [range(first + 1, last + 1) for first, last in pairwise(ends)]
 
 
 def cautions(s: OnlineSettings) -> list[str]:
