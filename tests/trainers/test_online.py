@@ -19,7 +19,6 @@ from palate import (
     RLOOTrainer,
 )
 from palate.errors import RecipeError
-from palate.trainers.inputs import take_settings
 
 PROMPTS = [{"prompt": row["prompt"]} for row in pairs(16)]
 
@@ -99,6 +98,6 @@ def test_a_trainer_needs_a_reward_and_its_own_config() -> None:
     with pytest.raises(RecipeError, match="needs one reward"):
         RLOOTrainer(**given)
     with pytest.raises(RecipeError, match="give a GRPOConfig"):
-        take_settings(RLOOConfig(), GRPOConfig)
+        GRPOTrainer(**given, reward_funcs=says_it, args=RLOOConfig())
     with pytest.raises(RecipeError, match="GRPOTrainer takes no 'reward_function'; it is called"):
         GRPOTrainer(**given, reward_function=says_it)  # type: ignore[call-arg]

@@ -56,7 +56,13 @@ class Act:
     def write_on(
         self, showing: Showing, content: Mapping[str, Any], *, latency_ms: int | None = None
     ) -> None:
-        """Write the line, about a question."""
+        """Write the line, about a question.
+
+        Raises:
+            UsageError: the latency is none.
+        """
+        if latency_ms is not None and not 0 <= latency_ms < 2**53:
+            raise UsageError(f"latency_ms is {latency_ms}; it must be at least 0")
         about = replace(
             self._asked,
             item=showing.item,
@@ -113,6 +119,24 @@ def acting(
             if not is_same or question not in (0, done.question) or item not in (0, done.item):
                 raise another_act(request)
         yield Act(state, log.now(), done, log, asked)
+
+
+def remark(
+    log: Log, kind: Kind, annotator: int, question: int, said: Mapping[str, str], request: str
+) -> Receipt:
+    """Write words beside a question.
+
+    Raises:
+        UsageError: they are too many, or the request was another act.
+    """
+    for field, words in said.items():
+        require_words(field, words)
+    with acting(log, kind, annotator=annotator, request=request, question=question) as act:
+        if act.answer is None:
+            act.write_on(act.own_question(), said)
+        elif act.answer.content != said:
+            raise another_act(request)
+    return act.receipt
 
 
 def another_act(request: str) -> UsageError:

@@ -2,8 +2,10 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from palate.collection.acts import append
+from palate.collection.acts import append, require_annotator
 from palate.collection.events import Event
 from palate.collection.log import Log
 from palate.collection.state import Annotator, Role, State
@@ -28,6 +30,19 @@ def enroll(log: Log, name: str, role: Role) -> tuple[Annotator, str]:
         content = {"id": one.id, "name": name, "role": role, "token_hash": one.token_hash}
         append(log, Event("annotator", content=content))
     return one, secret
+
+
+def judge_annotator(
+    log: Log, kind: Literal["exclude", "include"], admin: int, content: Mapping[str, Any]
+) -> None:
+    """Write whether the votes of `content["annotator"]` count from now on.
+
+    Raises:
+        UsageError: nobody has this id.
+    """
+    with log.writing() as state:
+        require_annotator(state, content["annotator"])
+        append(log, Event(kind, annotator=admin, content=content))
 
 
 def who_shows(state: State, secret: str) -> Annotator | None:

@@ -1,7 +1,10 @@
-"""Putting pairs before annotators: what stands before one stays, and is filled up."""
+"""Taking pairs in and putting them before annotators: what stands before one stays there."""
+
+from collections.abc import Iterable
 
 from palate.collection.acts import append
 from palate.collection.events import Event
+from palate.collection.items import Item, digest_of
 from palate.collection.log import Log
 from palate.collection.questions import Deck, Draw
 from palate.collection.state import Showing, State
@@ -26,6 +29,24 @@ def serve_questions(
             break
         standing.append(_show(log, state, annotator, draw))
     return sorted(standing, key=lambda showing: showing.id)
+
+
+def take_items(log: Log, items: Iterable[Item]) -> int:
+    """Add pairs that are not there yet, and one line that says which; how many were added."""
+    with log.writing() as state:
+        before = state.num_items
+        keys: list[str] = []
+        for item in items:
+            if log.add_item(before + len(keys) + 1, item):
+                keys.append(item.key)
+        if keys:
+            content = {
+                "first": before + 1,
+                "last": before + len(keys),
+                "digest": digest_of(keys),
+            }
+            append(log, Event("import", content=content))
+        return len(keys)
 
 
 def _show(log: Log, state: State, annotator: int, draw: Draw) -> Showing:

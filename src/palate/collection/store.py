@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING
 
 from palate.collection.acts import (
     acting,
-    another_act,
     append,
+    remark,
     require_annotator,
     require_words,
     showing_of,
@@ -42,13 +42,13 @@ from palate.collection.answers import (
     question_from,
 )
 from palate.collection.contests import contest, contested_items, side_for
-from palate.collection.events import Event, Kind
+from palate.collection.events import Event
 from palate.collection.export import Export, Rule, Weights, export_rows
-from palate.collection.items import Item, digest_of
+from palate.collection.items import Item
 from palate.collection.log import Log
-from palate.collection.people import enroll, who_shows
+from palate.collection.people import enroll, judge_annotator, who_shows
 from palate.collection.questions import Deck
-from palate.collection.serving import serve_questions
+from palate.collection.serving import serve_questions, take_items
 from palate.collection.settings import CollectionSettings
 from palate.collection.state import Annotator, Role, State
 from palate.errors import UsageError
@@ -136,20 +136,7 @@ class Store:
         Returns:
             How many were added.
         """
-        with self._log.writing() as state:
-            before = state.num_items
-            keys: list[str] = []
-            for item in items:
-                if self._log.add_item(before + len(keys) + 1, item):
-                    keys.append(item.key)
-            if keys:
-                content = {
-                    "first": before + 1,
-                    "last": before + len(keys),
-                    "digest": digest_of(keys),
-                }
-                append(self._log, Event("import", content=content))
-            return len(keys)
+        return take_items(self._log, items)
 
     def item(self, item: int) -> Item:
         """A pair with its origin: not for voters."""
@@ -248,20 +235,16 @@ class Store:
             StoreError: it cannot be written; nothing was.
         """
         with acting(
-            self._log,
-            "vote",
-            annotator=annotator,
-            request=request,
-            question=question,
+            self._log, "vote", annotator=annotator, request=request, question=question,
             choice=choice,
-        ) as act:
+        ) as act:  # fmt: skip
             if act.answer is None:
                 showing = act.open_question()
                 has_place = act.state.holds_lease(showing, act.now) or act.state.has_place(
                     showing.item, act.now
                 )
                 is_late = showing.purpose == "label" and not has_place
-                act.write_on(showing, {"late": is_late}, latency_ms=_milliseconds(latency_ms))
+                act.write_on(showing, {"late": is_late}, latency_ms=latency_ms)
         return act.receipt
 
     def skip(
@@ -279,9 +262,7 @@ class Store:
             self._log, "skip", annotator=annotator, request=request, question=question
         ) as act:
             if act.answer is None:
-                act.write_on(
-                    act.open_question(), {"reason": reason}, latency_ms=_milliseconds(latency_ms)
-                )
+                act.write_on(act.open_question(), {"reason": reason}, latency_ms=latency_ms)
         return act.receipt
 
     def undo(self, annotator: int, *, request: str = "") -> Receipt:
@@ -306,11 +287,11 @@ class Store:
 
     def flag(self, annotator: int, question: int, reason: str, *, request: str = "") -> Receipt:
         """Ask for a look at a question, answered or not; an empty reason takes the flag back."""
-        return self._remark("flag", annotator, question, "reason", reason, request)
+        return remark(self._log, "flag", annotator, question, {"reason": reason}, request)
 
     def note(self, annotator: int, question: int, text: str, *, request: str = "") -> Receipt:
         """Write words beside a question, in place of earlier ones; empty ones take them back."""
-        return self._remark("note", annotator, question, "text", text, request)
+        return remark(self._log, "note", annotator, question, {"text": text}, request)
 
     def progress(self, annotator: int) -> Progress:
         """How far the whole is, and this annotator's part."""
@@ -360,17 +341,11 @@ class Store:
         also where others have filled the places since.
         """
         require_words("reason", reason)
-        with self._log.writing() as state:
-            require_annotator(state, annotator)
-            content = {"annotator": annotator, "reason": reason}
-            append(self._log, Event("exclude", annotator=admin, content=content))
+        judge_annotator(self._log, "exclude", admin, {"annotator": annotator, "reason": reason})
 
     def include(self, admin: int, annotator: int) -> None:
         """Take an exclusion back."""
-        with self._log.writing() as state:
-            require_annotator(state, annotator)
-            content = {"annotator": annotator}
-            append(self._log, Event("include", annotator=admin, content=content))
+        judge_annotator(self._log, "include", admin, {"annotator": annotator})
 
     # What has come of it.
 
@@ -408,27 +383,8 @@ class Store:
 
     # Inside.
 
-    def _remark(
-        self, kind: Kind, annotator: int, question: int, field: str, words: str, request: str
-    ) -> Receipt:
-        require_words(field, words)
-        with acting(
-            self._log, kind, annotator=annotator, request=request, question=question
-        ) as act:
-            if act.answer is None:
-                act.write_on(act.own_question(), {field: words})
-            elif act.answer.content != {field: words}:
-                raise another_act(request)
-        return act.receipt
-
     def _cards(self, state: State) -> Deck:
         deck = self._deck
         if deck is None or (len(deck.cards), deck.settings) != (state.num_items, state.settings):
             self._deck = deck = Deck(self._log.cards(), state.settings)
         return deck
-
-
-def _milliseconds(given: int | None) -> int | None:
-    if given is not None and not 0 <= given < 2**53:
-        raise UsageError(f"latency_ms is {given}; it must be at least 0")
-    return given

@@ -127,9 +127,12 @@ class Forest:
         )
 
     def sums(self, per_token: Tensor) -> Tensor:
-        """Sum a quantity of the response tokens [U] over each response [N]."""
-        zeros = per_token.new_zeros(self.num_responses)
-        return zeros.index_add(0, self.owner, per_token)
+        """Sum a quantity of the response tokens [U] over each response [N].
+
+        The sums are accumulated in float64: a margin is a small difference of large ones.
+        """
+        zeros = per_token.new_zeros(self.num_responses, dtype=torch.float64)
+        return zeros.index_add(0, self.owner, per_token.double()).to(per_token.dtype)
 
     def padded(self, per_token: Tensor) -> Tensor:
         """Lay a quantity of the response tokens [U] out as [N, longest response], 0 elsewhere."""

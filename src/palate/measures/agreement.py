@@ -131,12 +131,16 @@ def cohen_kappa(
         raise DataError(
             f"Cohen's κ: an interval needs at least two items, and there is {len(first)}"
         )
-    values = {v: i for i, v in enumerate(sorted({*first, *second}, key=str))}
-    pairs = np.array([[values[a], values[b]] for a, b in zip(first, second, strict=True)])
-    rows, times = np.unique(pairs, axis=0, return_counts=True)
-    patterns = _Patterns(rows, times)
-    kappa = _cohen(patterns, times[None].astype(np.float64))[0]
+    patterns = _pairs(first, second)
+    kappa = _cohen(patterns, patterns.times[None].astype(np.float64))[0]
     return _with_interval(kappa, patterns, _cohen, "Cohen's κ", confidence, seed)
+
+
+def cohen_value(first: Labels, second: Labels) -> float | None:
+    """Cohen's κ without an interval; None where both gave one value throughout (κ is 0/0)."""
+    patterns = _pairs(first, second)
+    kappa = float(_cohen(patterns, patterns.times[None].astype(np.float64))[0])
+    return kappa if np.isfinite(kappa) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +158,13 @@ def _paired(counts: NDArray[Any], name: str) -> NDArray[np.int64]:
             f"{name}: at least two items need two votes each; {len(paired)} of {len(counts)} have"
         )
     return paired
+
+
+def _pairs(first: Labels, second: Labels) -> _Patterns:
+    values = {v: i for i, v in enumerate(sorted({*first, *second}, key=str))}
+    pairs = np.array([[values[a], values[b]] for a, b in zip(first, second, strict=True)])
+    rows, times = np.unique(pairs, axis=0, return_counts=True)
+    return _Patterns(rows, times)
 
 
 def _patterns(counts: NDArray[np.int64]) -> _Patterns:

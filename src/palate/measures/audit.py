@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from palate.errors import DataError
+from palate.measures.agreement import cohen_value
 from palate.measures.estimate import Clusters, Estimate, difference_estimate, rate_estimate
 
 # Agreement with people is told from so many pairs on.
@@ -202,24 +203,19 @@ def prompt_kappa(
         Cohen 1960, Educ. Psychol. Meas. 20(1), 37–46.
     """
     one, two, keys = np.asarray(first), np.asarray(second), np.asarray(clusters)
-    value = _kappa(one, two)
+    value = cohen_value(one.tolist(), two.tolist())
     names = np.unique(keys)
     if value is None or len(names) < 2:
         return None
-    left_out = [_kappa(one[keys != name], two[keys != name]) for name in names]
+    left_out = [
+        cohen_value(one[keys != name].tolist(), two[keys != name].tolist()) for name in names
+    ]
     # Without a cluster there may be one category left: it then changes nothing that can be told.
     without = np.array([value if one is None else one for one in left_out])
     count = len(names)
     variance = (count - 1) / count * float(np.square(without - without.mean()).sum())
     half = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * variance**0.5
     return Estimate(value, value - half, min(1.0, value + half), count, "Cohen's kappa")
-
-
-def _kappa(first: NDArray[Any], second: NDArray[Any]) -> float | None:
-    categories = np.unique(np.concatenate([first, second]))
-    observed = float((first == second).mean())
-    chance = float(sum((first == c).mean() * (second == c).mean() for c in categories))
-    return None if chance >= 1 else (observed - chance) / (1 - chance)
 
 
 def _rate(hits: NDArray[np.bool_], clusters: NDArray[Any], name: str) -> Estimate | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from palate.models.protocols import Reward as Reward
     from palate.models.reference import ReferenceCache as ReferenceCache
     from palate.models.reward_folder import RewardScale as RewardScale
-    from palate.models.roles import Role as Role
+    from palate.models.role import Role as Role
     from palate.models.roles import Roles as Roles
     from palate.models.sampling import Sample as Sample
     from palate.models.sampling import sample as sample
@@ -32,7 +32,8 @@ _MODULES = {
     "protocols": ("FunctionReward", "ModelReward", "Reward"),
     "reference": ("ReferenceCache",),
     "reward_folder": ("RewardScale",),
-    "roles": ("Role", "Roles"),
+    "role": ("Role",),
+    "roles": ("Roles",),
     "sampling": ("Sample", "sample"),
     "scoring": ("exact_kl", "hidden_rows", "response_logprobs", "rewards", "token_logprobs_of"),
     "trunk": ("Trunk",),

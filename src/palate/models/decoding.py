@@ -16,7 +16,8 @@ from torch import Tensor
 
 from palate.data.trees import Tree, plant
 from palate.models.kv import Decode, KVStore, Prefill
-from palate.models.roles import Role, Roles
+from palate.models.role import Role
+from palate.models.roles import Roles
 from palate.models.stopping import Ending
 
 # Prompt tokens that are prefilled at a time.

@@ -15,7 +15,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from palate.errors import ModelError
-from palate.models.roles import Role, Roles
+from palate.models.role import Role
+from palate.models.roles import Roles
 
 
 def frozen_twin(roles: Roles) -> PreTrainedModel:

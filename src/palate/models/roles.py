@@ -10,8 +10,6 @@ What is trainable is decided once, when a role is added; `Roles.enter` never cha
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -21,11 +19,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from palate.errors import ModelError
 from palate.models.adapters import Adapters
-from palate.models.load import prepare, refuse_unsafe, weights_hash
+from palate.models.load import prepare, refuse_unsafe
 from palate.models.meter import Meter
 from palate.models.quiet import quiet
 from palate.models.reward_folder import (
-    RewardScale,
     add_head,
     read_head,
     read_heads,
@@ -36,38 +33,8 @@ from palate.models.reward_folder import (
     write_model,
     write_scale,
 )
+from palate.models.role import Role
 from palate.models.trunk import Trunk
-
-
-@dataclass
-class Role:
-    """What a role computes with.
-
-    Attributes:
-        trunk: the causal language model whose hidden rows it uses.
-        adapter: name of its adapter on that model; None: adapters off (or none there).
-        head: scalar head [1, width] of a reward or value role; [head, width] of an ensemble.
-        trainable: whether its adapter (or, without one, its whole model) and head are trained.
-    """
-
-    trunk: Trunk
-    adapter: str | None = None
-    head: nn.Linear | None = None
-    trainable: bool = False
-    scale: RewardScale = field(default_factory=RewardScale)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """A hash of the weights, base and adapter, of a role that is never trained.
-
-        Equal where two such roles compute the same numbers; computed once, until `moved`.
-        """
-        assert not self.trainable
-        return weights_hash(self.trunk.model, adapter=self.adapter)
-
-    def moved(self) -> None:
-        """Weights of this role have been changed in place: it is another function now."""
-        self.__dict__.pop("fingerprint", None)
 
 
 class Roles:

@@ -12,7 +12,8 @@ from palate.data.trees import Forest
 from palate.errors import ModelError
 from palate.models.attention import Plan
 from palate.models.meter import Work
-from palate.models.roles import Role, Roles
+from palate.models.role import Role
+from palate.models.roles import Roles
 from palate.models.trunk import Trunk
 from palate.objectives.ensemble import cautious_rewards
 from palate.objectives.likelihood import exact_kl_per_token, log_collision, token_logprobs

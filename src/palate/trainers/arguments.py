@@ -41,10 +41,13 @@ def strict(function: Callable[P, R]) -> Callable[P, R]:
     """A call with arguments that `function` has not is a `RecipeError` with a hint."""
     signature = inspect.signature(function)
     known = [name for name in signature.parameters if name != "self"]
-    owner = function.__qualname__.removesuffix(".__init__")
+    made, _, method = function.__qualname__.rpartition(".")
 
     @wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        # The class that was called, which may have its constructor from another.
+        name = type(args[0]).__name__ if args else made
+        owner = name if method == "__init__" else f"{name}.{method}"
         for key in kwargs:
             if key not in known:
                 raise RecipeError(f"{owner} takes no {key!r}; {_hint(key, known)}")

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from peft import LoraConfig, PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from palate.trainers.arguments import strict
-from palate.trainers.configs import CPOConfig, KTOConfig, ORPOConfig
+from palate.trainers.configs import CPOConfig, DPOConfig, KTOConfig, ORPOConfig
 from palate.trainers.dpo import DPOTrainer
 from palate.trainers.inputs import take_settings
 
@@ -39,51 +39,43 @@ class KTOTrainer(DPOTrainer):
         )  # fmt: skip
 
 
-class CPOTrainer(DPOTrainer):
+class _ReferenceFreeTrainer(DPOTrainer):
+    """What `CPOTrainer` and `ORPOTrainer` share; they differ in their settings."""
+
+    _config: ClassVar[type[DPOConfig]]
+
+    @strict
+    def __init__(
+        self,
+        model: PreTrainedModel | PeftModel | str | Path,
+        args: DPOConfig | None = None,
+        *,
+        train_dataset: object = None,
+        eval_dataset: object = None,
+        processing_class: PreTrainedTokenizerBase | None = None,
+        callbacks: Sequence[Any] | None = None,
+        peft_config: LoraConfig | None = None,
+    ) -> None:
+        super().__init__(
+            model, None, take_settings(args, self._config), train_dataset=train_dataset,
+            eval_dataset=eval_dataset, processing_class=processing_class, callbacks=callbacks,
+            peft_config=peft_config,
+        )  # fmt: skip
+
+
+class CPOTrainer(_ReferenceFreeTrainer):
     """`DPOTrainer` with a loss that needs no reference: CPO, or SimPO.
 
-    Args: as `DPOTrainer`, without `ref_model`.
+    Args: as `DPOTrainer`, without `ref_model`; `args` is a `CPOConfig`.
     """
 
-    @strict
-    def __init__(
-        self,
-        model: PreTrainedModel | PeftModel | str | Path,
-        args: CPOConfig | None = None,
-        *,
-        train_dataset: object = None,
-        eval_dataset: object = None,
-        processing_class: PreTrainedTokenizerBase | None = None,
-        callbacks: Sequence[Any] | None = None,
-        peft_config: LoraConfig | None = None,
-    ) -> None:
-        super().__init__(
-            model, None, take_settings(args, CPOConfig), train_dataset=train_dataset,
-            eval_dataset=eval_dataset, processing_class=processing_class, callbacks=callbacks,
-            peft_config=peft_config,
-        )  # fmt: skip
+    _config = CPOConfig
 
 
-class ORPOTrainer(DPOTrainer):
+class ORPOTrainer(_ReferenceFreeTrainer):
     """`DPOTrainer` with the odds-ratio loss, which needs no reference.
 
-    Args: as `DPOTrainer`, without `ref_model`.
+    Args: as `DPOTrainer`, without `ref_model`; `args` is an `ORPOConfig`.
     """
 
-    @strict
-    def __init__(
-        self,
-        model: PreTrainedModel | PeftModel | str | Path,
-        args: ORPOConfig | None = None,
-        *,
-        train_dataset: object = None,
-        eval_dataset: object = None,
-        processing_class: PreTrainedTokenizerBase | None = None,
-        callbacks: Sequence[Any] | None = None,
-        peft_config: LoraConfig | None = None,
-    ) -> None:
-        super().__init__(
-            model, None, take_settings(args, ORPOConfig), train_dataset=train_dataset,
-            eval_dataset=eval_dataset, processing_class=processing_class, callbacks=callbacks,
-            peft_config=peft_config,
-        )  # fmt: skip
+    _config = ORPOConfig

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from peft import LoraConfig, PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -22,14 +22,43 @@ from palate.training.online_settings import OnlineSettings
 from palate.training.session import Result, Run
 
 
-class RLOOTrainer(Trainer):
+class _GroupTrainer(Trainer):
+    """What `RLOOTrainer` and `GRPOTrainer` share; they differ in their settings."""
+
+    _config: ClassVar[type[OnlineSettings]]
+
+    @strict
+    def __init__(
+        self,
+        model: PreTrainedModel | PeftModel | str | Path,
+        reward_funcs: RewardFuncs | None = None,
+        args: OnlineSettings | None = None,
+        train_dataset: object = None,
+        eval_dataset: object = None,
+        processing_class: PreTrainedTokenizerBase | None = None,
+        *,
+        reward_weights: Sequence[float] | None = None,
+        reward_gate: GateMode = "require",
+        callbacks: Sequence[Any] | None = None,
+        peft_config: LoraConfig | None = None,
+    ) -> None:
+        course = _course(
+            take_settings(args, self._config), model, None, processing_class, peft_config,
+            reward_funcs, reward_weights, reward_gate,
+        )  # fmt: skip
+        super().__init__(
+            course, train_dataset=train_dataset, eval_dataset=eval_dataset, callbacks=callbacks
+        )
+
+
+class RLOOTrainer(_GroupTrainer):
     """REINFORCE leave-one-out: train a model on its own responses, tied to what it is now.
 
     Args:
         model: as `DPOTrainer` takes it; as it is now it is the reference too.
         reward_funcs: a function (prompts, responses, **columns) → one number a response, a source
             as `--reward` takes it (such as a reward model's folder), or several, which are summed.
-        args: settings.
+        args: an `RLOOConfig`.
         reward_weights: what the rewards of `reward_funcs` are multiplied by; None: 1 each.
         reward_gate: what to do about a reward model that is not fit to be optimized against.
         train_dataset: a `datasets.Dataset`, a list of dicts or a path, with a column `prompt`.
@@ -44,58 +73,16 @@ class RLOOTrainer(Trainer):
         GateError: the reward model is not fit to be optimized against.
     """
 
-    @strict
-    def __init__(
-        self,
-        model: PreTrainedModel | PeftModel | str | Path,
-        reward_funcs: RewardFuncs | None = None,
-        args: RLOOConfig | None = None,
-        train_dataset: object = None,
-        eval_dataset: object = None,
-        processing_class: PreTrainedTokenizerBase | None = None,
-        *,
-        reward_weights: Sequence[float] | None = None,
-        reward_gate: GateMode = "require",
-        callbacks: Sequence[Any] | None = None,
-        peft_config: LoraConfig | None = None,
-    ) -> None:
-        course = _course(
-            take_settings(args, RLOOConfig), model, None, processing_class, peft_config,
-            reward_funcs, reward_weights, reward_gate,
-        )  # fmt: skip
-        super().__init__(
-            course, train_dataset=train_dataset, eval_dataset=eval_dataset, callbacks=callbacks
-        )
+    _config = RLOOConfig
 
 
-class GRPOTrainer(Trainer):
+class GRPOTrainer(_GroupTrainer):
     """Group relative policy optimization: rewards in spreads of their own group.
 
-    Args: as `RLOOTrainer`.
+    Args: as `RLOOTrainer`; `args` is a `GRPOConfig`.
     """
 
-    @strict
-    def __init__(
-        self,
-        model: PreTrainedModel | PeftModel | str | Path,
-        reward_funcs: RewardFuncs | None = None,
-        args: GRPOConfig | None = None,
-        train_dataset: object = None,
-        eval_dataset: object = None,
-        processing_class: PreTrainedTokenizerBase | None = None,
-        *,
-        reward_weights: Sequence[float] | None = None,
-        reward_gate: GateMode = "require",
-        callbacks: Sequence[Any] | None = None,
-        peft_config: LoraConfig | None = None,
-    ) -> None:
-        course = _course(
-            take_settings(args, GRPOConfig), model, None, processing_class, peft_config,
-            reward_funcs, reward_weights, reward_gate,
-        )  # fmt: skip
-        super().__init__(
-            course, train_dataset=train_dataset, eval_dataset=eval_dataset, callbacks=callbacks
-        )
+    _config = GRPOConfig
 
 
 class OnlineDPOTrainer(Trainer):

@@ -26,10 +26,13 @@ class Controls:
         """Weight of the KL penalty now, reward units per nat."""
         return self._kept.get("kl_coef", self._settings.kl_coef)
 
-    def follow_kl(self, kl: float, *, num_responses: int) -> None:
-        """Let an adaptive controller see a rollout's KL (nats a response), for the next one."""
+    def follow_kl(self, kl: float, *, num_responses: int, step: int) -> None:
+        """Let an adaptive controller see a rollout's KL (nats a response), for the next one.
+
+        While values warm up the policy has not moved, and its KL says nothing.
+        """
         settings = self._settings
-        if settings.adap_kl_ctrl:
+        if settings.adap_kl_ctrl and step > settings.value_warmup_steps:
             self._kept["kl_coef"] = adapted_kl_coef(
                 kl_coef=self.kl_coef,
                 kl=kl,

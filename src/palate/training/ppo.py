@@ -94,19 +94,12 @@ def train_ppo(
         stop_where_parted(session, metrics, settings)
         return metrics
 
-    run = run or Run()
     with Session(
-        "ppo", roles, ("policy", "value"), settings, num_rows=len(prompts), run=run,
+        "ppo", roles, ("policy", "value"), settings, num_rows=len(prompts), run=run or Run(),
         evaluate=evaluate if eval_prompts else None, admits=settings.admits,
     ) as session:  # fmt: skip
         controls = Controls(settings, session.standing.extra)
-        session.rehearse(
-            longest_responses(
-                prompts, count=settings.num_samples_per_prompt, length=settings.max_new_tokens
-            ),
-            lambda forest, plan, _: torch.cat(predict(roles, forest, plan, settings)).sum(),
-            sampled=True,
-        )
+        _rehearse(session, prompts, settings)
         for step in session.steps(dropout=False):
             rollout = collect(
                 roles, [prompts[i] for i in step.rows], reward=reward, settings=settings,
@@ -136,6 +129,16 @@ def train_ppo(
                 unmoved = False
                 if settings.target_kl and approx_kl > settings.target_kl:
                     break
-            if step.number > settings.value_warmup_steps:
-                controls.follow_kl(rollout.kl, num_responses=len(rollout.scores))
+            controls.follow_kl(rollout.kl, num_responses=len(rollout.scores), step=step.number)
     return session.result()
+
+
+def _rehearse(session: Session, prompts: Sequence[Tree], settings: PPOSettings) -> None:
+    """Try the longest responses that a rollout may bring."""
+    session.rehearse(
+        longest_responses(
+            prompts, count=settings.num_samples_per_prompt, length=settings.max_new_tokens
+        ),
+        lambda forest, plan, _: torch.cat(predict(session.roles, forest, plan, settings)).sum(),
+        sampled=True,
+    )

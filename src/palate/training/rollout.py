@@ -21,6 +21,7 @@ from palate.objectives.divergence import KL_ESTIMATORS, kl_k1, kl_k3
 from palate.objectives.masked import masked_whiten
 from palate.objectives.returns import kl_shaped_rewards, response_gae
 from palate.training.controls import Controls
+from palate.training.dealing import Dealt
 from palate.training.scores import checked_scores
 from palate.training.settings import PPOSettings, SamplingSettings
 
@@ -86,16 +87,16 @@ class Rollout:
         advantages = estimated.advantages
         if settings.whiten_advantages and int(mask.sum()) > 1:
             advantages = masked_whiten(advantages, mask)
-        self._flat = {
-            "old_logprobs": logprobs,
-            "reference_logprobs": reference_logprobs,
-            "old_values": values,
-            "advantages": advantages[mask],
-            "returns": estimated.returns[mask],
-        }
-        counts = [tree.num_response_tokens for tree in trees]
-        self._starts = torch.tensor([0, *counts]).cumsum(0).tolist()
-        self._dealt: dict[tuple[int, ...], Part] = {}
+        self._dealt = Dealt(
+            trees,
+            tokens={
+                "old_logprobs": logprobs,
+                "reference_logprobs": reference_logprobs,
+                "old_values": values,
+                "advantages": advantages[mask],
+                "returns": estimated.returns[mask],
+            },
+        )
         self.metrics = response_metrics(
             whole, logprobs, reference_logprobs, scores, settings, kl_coef=self.kl_coef
         )
@@ -124,19 +125,8 @@ class Rollout:
 
     def parts(self, indices: Sequence[int], *, max_tokens: int) -> list[Part]:
         """Micro-batches of some trees; dealt once and kept while the rollout lives."""
-        found = []
-        trees = [self.trees[i] for i in indices]
-        for group in pack(trees, max_tokens=max_tokens):
-            mine = tuple(indices[i] for i in group)
-            if mine not in self._dealt:
-                forest = plant([self.trees[i] for i in mine], device=self.scores.device)
-                flat = {
-                    name: torch.cat([full[self._starts[i] : self._starts[i + 1]] for i in mine])
-                    for name, full in self._flat.items()
-                }
-                self._dealt[mine] = Part(forest, plan_forest(forest), **flat)
-            found.append(self._dealt[mine])
-        return found
+        portions = self._dealt.portions(indices, max_tokens=max_tokens)
+        return [Part(portion.forest, portion.plan, **portion.tokens) for portion in portions]
 
 
 def answer(
