@@ -19,7 +19,7 @@ from palate.models.reference import ReferenceCache
 from palate.models.roles import Roles
 from palate.training.dpo import evaluate_pairs, train_dpo
 from palate.training.folder import RunFolder
-from palate.training.pair_scores import mismatched, score_pairs
+from palate.training.pair_scores import mismatched, score_pairs, sums_of
 from palate.training.session import Listener, Result, Run, Session
 from palate.training.settings import DPOSettings
 
@@ -238,6 +238,24 @@ def test_swapping_a_pair_mirrors_its_margin() -> None:
             for p in (PAIRS, swapped)
         )
     torch.testing.assert_close(there, -back, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("loss_type", ["sigmoid", "sigmoid_norm"])
+def test_before_the_first_step_no_pair_is_right_or_wrong(loss_type: str) -> None:
+    """The reference was scored in other micro-batches: a margin of 1e-6 is rounding, not skill."""
+    roles = tiny.roles_of(tiny.llama(), "policy", "reference")
+    settings = DPOSettings(loss_type=loss_type, beta=2.0)
+    cache = ReferenceCache()
+    cache.fill(roles, PAIRS)
+    with torch.no_grad():
+        scores = [
+            score_pairs(roles, [pair], plant([pair]), cache=cache, settings=settings)
+            for pair in PAIRS
+        ]
+    assert max(float(one.margins.abs().max()) for one in scores) > 0
+    for one in scores:
+        right, count = sums_of(one, settings)["rewards/accuracies"]
+        assert right / count == 0.5
 
 
 def test_the_first_step_is_at_ln_2_and_then_falls() -> None:

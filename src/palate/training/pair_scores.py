@@ -247,9 +247,10 @@ def slopes(scores: PairScores, settings: DPOSettings) -> Slopes:
 def sums_of(scores: PairScores, settings: DPOSettings) -> Mapping[str, tuple[Tensor, int]]:
     """Sums over rows (or over responses of one label) of what the log shows, and their counts."""
     numbers = scores.numbers
-    rewards = settings.beta * numbers.log_ratio
+    unit = settings.beta * torch.ones_like(numbers.whole)
     if settings.rewards_per_token:
-        rewards = rewards / numbers.lengths
+        unit = unit / numbers.lengths
+    rewards = unit * numbers.log_ratio
     found = {"loss": (scores.losses.sum(), len(scores.losses))}
     for label, kind in (("chosen", numbers.desirable), ("rejected", ~numbers.desirable)):
         if bool(kind.any()):
@@ -258,8 +259,10 @@ def sums_of(scores: PairScores, settings: DPOSettings) -> Mapping[str, tuple[Ten
             found[f"logps/{label}"] = (numbers.whole[kind].sum(), count)
     if numbers.per_row == 2:
         leads = numbers.lead(rewards)
-        # A margin of exactly 0 decides nothing and counts half.
-        right = (leads > 0).float() + 0.5 * (leads == 0).float()
+        right = (leads > 0).float()
+        # A margin within rounding of 0, as before the first step, decides nothing: it counts half.
+        rounding = 16 * torch.finfo(unit.dtype).eps * unit * numbers.whole.abs()
+        right[leads.abs() <= sum(numbers.pairs(rounding))] = 0.5
         found["rewards/margins"] = (leads.sum(), len(leads))
         found["rewards/accuracies"] = (right.sum(), len(leads))
     return found
