@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization methods round-trips real-server label-storm label-pictures label-pages bench-speed clean
+.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization methods honesty round-trips real-server label-storm label-pictures label-pages bench-speed clean
 
 setup: $(STAMP)
 
@@ -70,6 +70,10 @@ label-pages: setup
 
 methods: setup
 	$(BIN)/python benchmarks/methods.py --output-dir benchmarks/runs/methods
+
+# Twenty minutes on one core.
+honesty: setup
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/honesty.py
 
 bench: setup
 	$(BIN)/python benchmarks/witness_trl.py

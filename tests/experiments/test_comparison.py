@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,6 +194,18 @@ def test_three_seeds_widen_the_interval_by_the_spread_between_them() -> None:
     assert wide.value == pytest.approx(narrow.value)
     # t(2 degrees of freedom) · 1/√3 = 4.303 · 0.577 = 2.48 joins in.
     assert wide.half_width == pytest.approx(np.hypot(narrow.half_width, 2.484), rel=1e-3)
+
+
+def test_a_win_rate_over_three_seeds_bears_their_spread() -> None:
+    steady = planted({"dpo-weak": [0.5] * 3, "ppo": [0.8] * 3}).head_to_head("ppo", "dpo-weak")
+    shaky = planted({"dpo-weak": [0.5] * 3, "ppo": [0.2, 0.8, 1.4]}).head_to_head("ppo", "dpo-weak")
+
+    def width(contest: dict[str, Any]) -> float:
+        return float(contest["win_rate"]["high"] - contest["win_rate"]["low"])
+
+    assert width(shaky) > 3 * width(steady)
+    assert 0 <= shaky["win_rate"]["low"] <= shaky["win_rate"]["high"] <= 1
+    assert shaky["minimum_detectable_effect"] > 3 * steady["minimum_detectable_effect"]
 
 
 def test_best_of_n_takes_each_prompts_best(tiny_tokenizer: PreTrainedTokenizerBase) -> None:

@@ -160,6 +160,26 @@ def test_three_seeds_add_the_variance_between_seeds() -> None:
     assert seeds.n == 2
 
 
+def test_what_seeds_and_prompts_share_is_counted_once() -> None:
+    """The two-way analysis of variance by its mean squares, which share the interaction's."""
+    values = np.random.default_rng(11).normal(size=(4, 30)) + np.arange(4)[:, None] / 3
+    between = 30 * values.mean(1).var(ddof=1)
+    prompts = 4 * values.mean(0).var(ddof=1)
+    rest = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
+    both = np.square(rest).sum() / (3 * 29)
+    t_seeds, t_prompts = 3.182446, 2.045230
+    wanted = (t_seeds**2 * between + t_prompts**2 * (prompts - both)) / values.size
+    found = across_seeds(list(values), unit="x")
+    assert found.half_width == pytest.approx(math.sqrt(wanted), rel=1e-6)
+
+
+def test_seeds_that_agree_by_chance_make_nothing_surer_than_its_prompts() -> None:
+    values = np.random.default_rng(12).normal(size=(3, 20))
+    values -= values.mean(axis=1, keepdims=True)
+    over_prompts = mean_estimate(values.mean(0), unit="x")
+    assert across_seeds(list(values), unit="x").half_width == over_prompts.half_width
+
+
 def test_coverage_across_seeds() -> None:
     """New seeds AND new prompts in each experiment; three seeds, forty prompts."""
     generator = np.random.default_rng(4)

@@ -10,6 +10,7 @@ from palate.measures.frontier import (
     OverOptimization,
     matched_difference,
     over_optimized,
+    redraw,
     reward_at_kl,
 )
 
@@ -41,8 +42,7 @@ def test_matched_by_hand() -> None:
         first=[point(3.0, 4.0)],
         second=[point(2.0, 1.0), point(4.0, 9.0)],
         sft_gold=np.full(4, 1.0),
-        num_resamples=50,
-        generator=np.random.default_rng(0),
+        redrawn=redraw(4, generator=np.random.default_rng(0), num_resamples=50),
     )
     # The first road ends at KL 4, where the second is halfway, in √KL, from 2 to 4.
     assert result is not None
@@ -63,8 +63,7 @@ def test_no_overlap_is_none() -> None:
             second=second,
             sft_gold=np.full(4, 1.0),
             kl=kl,
-            num_resamples=10,
-            generator=np.random.default_rng(0),
+            redrawn=redraw(4, generator=np.random.default_rng(0), num_resamples=10),
         )
 
     assert compare([point(3.0, 4.0)], []) is None
@@ -108,8 +107,7 @@ def test_coverage_where_both_axes_are_noisy() -> None:
             second=both["second"],
             sft_gold=arrays["sft"],
             kl=6.0,
-            num_resamples=300,
-            generator=generator,
+            redrawn=redraw(40, generator=generator, num_resamples=300),
         )
         hits += result is None or result.difference.low <= truth <= result.difference.high
     assert 0.91 <= hits / 200 <= 0.985
@@ -124,8 +122,7 @@ def test_laws() -> None:
             first=first,
             second=second,
             sft_gold=arrays["sft"],
-            num_resamples=200,
-            generator=np.random.default_rng(seed),
+            redrawn=redraw(30, generator=np.random.default_rng(seed), num_resamples=200),
         )
         assert result is not None
         return result.difference.value, result.difference.low, result.difference.high
@@ -159,7 +156,7 @@ def test_refusals() -> None:
             first=[point(1.0, 1.0, num=5)],
             second=[point(1.0, 1.0)],
             sft_gold=np.zeros(4),
-            generator=np.random.default_rng(0),
+            redrawn=redraw(4, generator=np.random.default_rng(0)),
         )
     with pytest.raises(DataError, match="at least two models"):
         over_optimized(proxy=[1.0], gold=[1.0], kl=[1.0])
@@ -173,8 +170,11 @@ def test_a_road_is_matched_at_its_own_end_whatever_the_rounding() -> None:
         far = FrontierPoint(gold=drawn.normal(size=20), kl=near.kl + 1.0)
         kl = float(near.kl.mean())
         found = matched_difference(
-            first=[far], second=[near], sft_gold=np.zeros(20), kl=kl, num_resamples=20,
-            generator=drawn,
-        )  # fmt: skip
+            first=[far],
+            second=[near],
+            sft_gold=np.zeros(20),
+            kl=kl,
+            redrawn=redraw(20, generator=drawn, num_resamples=20),
+        )
         assert found is not None
         assert found.kl == pytest.approx(kl)

@@ -5,6 +5,8 @@ rate and verdict comes from the other half.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,19 @@ from palate.data.splits import halves
 from palate.errors import UsageError
 from palate.experiments.arms import Arm, Grid, Measured, as_text
 from palate.experiments.verdict import Evidence, reach_verdict
-from palate.measures.estimate import Estimate, across_seeds, mean_estimate, rate_estimate
-from palate.measures.frontier import FrontierPoint, MatchedDifference, matched_difference
+from palate.measures.estimate import Estimate, across_seeds, over_seeds, rate_estimate, within_rates
+from palate.measures.frontier import FrontierPoint, MatchedDifference, matched_difference, redraw
 from palate.measures.winrate import win_rate
 from palate.training.folder import environment
 
 SEED_OF_BOOTSTRAP = 20231229
 Rows = NDArray[np.int64]
+
+
+@cache
+def _redrawn(num_prompts: int) -> Grid:
+    """The resamples of the prompts, the same in every call and for every pair of groups."""
+    return redraw(num_prompts, generator=np.random.default_rng(SEED_OF_BOOTSTRAP))
 
 
 class Comparison:
@@ -62,8 +70,7 @@ class Comparison:
 
     def per_prompt(self, arm: str, quantity: str, *, run: int, rows: Rows) -> Grid:
         """Mean over samples of each prompt in `rows`, of one run."""
-        runs = self.runs[arm]
-        values = getattr(runs[run] if len(runs) > 1 else runs[0], quantity)
+        values = getattr(self._run(arm, run), quantity)
         assert values is not None
         mean: Grid = values[rows].mean(1)
         return mean
@@ -105,23 +112,43 @@ class Comparison:
     # -- pairs of arms ---------------------------------------------------------------------------
 
     def head_to_head(self, a: str, b: str) -> dict[str, Any]:
-        """Win rate and difference of two arms on the judging half."""
-        wins = win_rate(
-            first=self._samples_of(a), second=self._samples_of(b), name=f"{a} against {b}"
-        )
+        """Win rate and difference of two arms on the judging half.
+
+        From three seeds on both intervals speak of the methods; the p-value is over prompts, of
+        these models.
+        """
+        name = f"{a} against {b}"
+        runs = range(max(len(self.runs[a]), len(self.runs[b])))
+        wins = win_rate(first=self._samples_of(a), second=self._samples_of(b), name=name)
+        rate = wins.rate
+        if len(runs) >= 3:
+            apart = [
+                win_rate(
+                    first=self._samples_of(a, run), second=self._samples_of(b, run), name=name
+                ).rate
+                for run in runs
+            ]
+            rate = within_rates(over_seeds(rate, apart))
         return {
             "a": a,
             "b": b,
-            "win_rate": wins.rate.to_json(),
+            "win_rate": rate.to_json(),
             "difference": self.difference(a, b).to_json(),
             "p_value": wins.p_value,
-            "minimum_detectable_effect": wins.minimum_detectable_effect,
+            "minimum_detectable_effect": wins.minimum_detectable_effect
+            * (rate.half_width / wins.rate.half_width),
         }
 
-    def _samples_of(self, arm: str) -> list[Grid]:
-        """Reward of every sample of every run, by judging prompt: responses meet responses."""
-        values = [getattr(one, self.by)[self.judge] for one in self.runs[arm]]
+    def _samples_of(self, arm: str, run: int | None = None) -> list[Grid]:
+        """Reward of every sample by judging prompt, of one run or of all: responses meet."""
+        runs = self.runs[arm] if run is None else [self._run(arm, run)]
+        values = [getattr(one, self.by)[self.judge] for one in runs]
         return list(np.concatenate(values, axis=1))
+
+    def _run(self, arm: str, run: int) -> Measured:
+        """A run of an arm; an arm of one run meets every run of another."""
+        runs = self.runs[arm]
+        return runs[run] if len(runs) > 1 else runs[0]
 
     def difference(self, a: str, b: str) -> Estimate:
         """Mean of a − b on the judging half, paired by prompt, over runs."""
@@ -162,23 +189,16 @@ class Comparison:
         Returns:
             None where a group never left the SFT model, in one run or in all.
         """
-        generator = np.random.default_rng(SEED_OF_BOOTSTRAP)
         every = range(self.num_runs)
-        found = [self._matched_at(kl, first, second, [run], generator) for run in every]
-        together = self._matched_at(kl, first, second, every, generator)
-        apart = [one.difference.value for one in found if one is not None]
+        found = [self._matched_at(kl, first, second, [run]) for run in every]
+        together = self._matched_at(kl, first, second, every)
+        apart = [one.difference for one in found if one is not None]
         if together is None or len(apart) < len(found):
             return None
         if len(found) < 3:
             return together
         # With runs to tell from: the spread between them joins the spread between prompts.
-        between = mean_estimate(apart, unit=self.unit)
-        within = together.difference
-        half = float(np.hypot(within.half_width, between.half_width))
-        wide = Estimate(
-            within.value, within.value - half, within.value + half, within.n, within.unit
-        )
-        return MatchedDifference(wide, together.kl, together.first_reward, together.second_reward)
+        return replace(together, difference=over_seeds(together.difference, apart))
 
     def _matched_at(
         self,
@@ -186,7 +206,6 @@ class Comparison:
         first: Sequence[str],
         second: Sequence[str],
         runs: Sequence[int],
-        generator: np.random.Generator,
     ) -> MatchedDifference | None:
         """The difference at a KL, or where the groups of these runs end before it, at that end."""
 
@@ -206,7 +225,7 @@ class Comparison:
         ends = [max(float(point.kl.mean()) for point in group) for group in (ours, theirs)]
         return matched_difference(
             kl=min(kl, *ends), first=ours, second=theirs, sft_gold=sft, unit=self.unit,
-            generator=generator,
+            redrawn=_redrawn(len(self.judge)),
         )  # fmt: skip
 
     # -- the file --------------------------------------------------------------------------------

@@ -89,16 +89,25 @@ def reward_at_kl(
     return float(road.reward_at(np.array([kl]))[0])
 
 
+def redraw(
+    num_prompts: int, *, generator: np.random.Generator, num_resamples: int = 2000
+) -> NDArray[np.float64]:
+    """Bootstrap resamples of the prompts: the share of each in each, [resamples, prompts]."""
+    counts = generator.multinomial(
+        num_prompts, np.full(num_prompts, 1 / num_prompts), num_resamples
+    )
+    return counts / num_prompts
+
+
 def matched_difference(
     *,
     first: Sequence[FrontierPoint],
     second: Sequence[FrontierPoint],
     sft_gold: NDArray[np.float64],
+    redrawn: NDArray[np.float64],
     kl: float | None = None,
     unit: str = "gold reward",
-    num_resamples: int = 2000,
     confidence: float = 0.95,
-    generator: np.random.Generator,
 ) -> MatchedDifference | None:
     """Difference in gold reward at matched KL.
 
@@ -110,11 +119,10 @@ def matched_difference(
         first: the points of one road.
         second: the points of the other, on the same prompts.
         sft_gold: [prompts], gold reward of the common SFT model.
+        redrawn: [resamples, prompts], shares of each prompt (`redraw`).
         kl: nats per response at which to compare; None for the largest that both roads reached.
         unit: of the gold reward.
-        num_resamples: bootstrap resamples.
         confidence: in (0, 1).
-        generator: draws the resamples; the same state gives the same interval.
 
     Returns:
         None where the roads do not overlap: one has no point or never left the SFT model, or `kl`
@@ -141,8 +149,7 @@ def matched_difference(
         return None
     first_reward = float(ours.reward_at(np.array([matched]))[0])
     second_reward = float(theirs.reward_at(np.array([matched]))[0])
-    weights = generator.multinomial(num_prompts, everyone[0], size=num_resamples) / num_prompts
-    ours, theirs = _Frontier.of(first, sft_gold, weights), _Frontier.of(second, sft_gold, weights)
+    ours, theirs = _Frontier.of(first, sft_gold, redrawn), _Frontier.of(second, sft_gold, redrawn)
     ends = np.minimum(ours.end, theirs.end)
     at = ends if kl is None else np.minimum(ends, kl)
     draws = ours.reward_at(at) - theirs.reward_at(at)
