@@ -132,6 +132,14 @@ def test_a_reward_model_of_another_tokenizer_reads_the_same_words(
     assert "reward" not in roles
 
 
+def test_an_adapter_of_other_tokens_is_not_given_the_policys(tmp_path: Path) -> None:
+    """It does not say which base it is of, and has as many tokens."""
+    folder = saved_reward(tmp_path / "reward", tiny.llama(), turned_tokenizer())
+    roles = policy()
+    taken(RewardSource("r", folder=folder), roles=roles)
+    assert "reward" not in roles
+
+
 def test_a_response_beyond_the_reward_models_context_is_refused(tmp_path: Path) -> None:
     other = tiny.llama(seed=5)
     other.config.max_position_embeddings = 4

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from palate.errors import RecipeError
+from palate.training import stage_cautions
 from palate.training.loss_checks import cautions
 from palate.training.settings import (
     DPOSettings,
@@ -77,6 +78,9 @@ def test_defaults_go_through_yaml_and_back(stage: type[StageSettings]) -> None:
             "use_weighting is on, but loss_type aot sorts",
         ),
         (PPOSettings, {"kl_coef": -0.1}, "kl_coef is -0.1"),
+        (SFTSettings, {"metric_for_best_model": "loss"}, "did you mean 'eval_loss'"),
+        (PPOSettings, {"metric_for_best_model": "eval_loss"}, "is one of eval_objective/rlhf_rew"),
+        (PPOSettings, {"metric_for_best_model": "eval_objective/kl"}, "these are better or worse"),
         (PPOSettings, {"temperature": 0.0}, "temperature is 0.0"),
         (
             PPOSettings,
@@ -219,6 +223,43 @@ def test_settings_without_effect_have_a_sentence(values: dict[str, Any], words: 
     sentences = " ".join(cautions(DPOSettings(**values)))
     assert bool(sentences) == bool(words)
     assert words in sentences
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, ""),
+        ({"max_steps": 3, "num_train_epochs": 2.0}, "num_train_epochs has no effect: max_steps is"),
+        ({"metric_for_best_model": "eval_mean_token_nll"}, "keeps nothing and stops nothing"),
+        (
+            {
+                "metric_for_best_model": "eval_mean_token_nll", "eval_steps": 1,
+                "load_best_model_at_end": True,
+            },
+            "",
+        ),
+        ({"sample_steps": 2, "num_sample_prompts": 0}, "sample_steps has no effect"),
+    ],
+)  # fmt: skip
+def test_settings_of_every_stage_without_effect(values: dict[str, Any], words: str) -> None:
+    sentences = " ".join(stage_cautions.cautions(SFTSettings(**values)))
+    assert bool(sentences) == bool(words)
+    assert words in sentences
+
+
+def test_settings_of_adapters_without_effect() -> None:
+    given = "the model is an adapter"
+    asked = DPOSettings(lora_r=4, lora_dropout=0.1)
+    assert stage_cautions.without_adapter(asked)[0] == (
+        "lora_r has no effect: all weights are trained (use_peft is off)"
+    )
+    assert stage_cautions.adapter_cautions(asked, given) == [
+        "lora_r has no effect: the model is an adapter",
+        "lora_dropout has no effect: the model is an adapter",
+    ]
+    (told,) = stage_cautions.adapter_cautions(DPOSettings(use_peft=False), given)
+    assert told.startswith("use_peft off has no effect: the model is an adapter; merge it first")
+    assert stage_cautions.adapter_cautions(SFTSettings(), given) == []
 
 
 def test_derived_sizes() -> None:
