@@ -17,6 +17,7 @@ from palate.training.settings import (
     StageSettings,
     choices,
 )
+from palate.training.trl_names import ELSEWHERE
 
 STAGES: tuple[type[StageSettings], ...] = (SFTSettings, RewardSettings, DPOSettings, PPOSettings)
 
@@ -56,6 +57,11 @@ def test_defaults_go_through_yaml_and_back(stage: type[StageSettings]) -> None:
         (DPOSettings, {"loss_type": "hinge", "label_smoothing": 0.1}, "hinge loss has no noise"),
         (DPOSettings, {"loss_type": "sigmod"}, "unknown; did you mean 'sigmoid'"),
         (DPOSettings, {"loss_type": "sigmoid,kto_par"}, "'kto_par', which is unknown; did you"),
+        (DPOSettings, {"loss_type": "dpo"}, "here it is sigmoid$"),
+        (DPOSettings, {"loss_type": "sigmoid,sppo"}, "'sppo', which is unknown; here it is sppo_h"),
+        (DPOSettings, {"loss_type": "WPO"}, "sigmoid, with use_weighting"),
+        (DPOSettings, {"loss_type": "ppo"}, "a method of its own: palate ppo"),
+        (DPOSettings, {"loss_type": "grpo"}, "palate online --method grpo"),
         (DPOSettings, {"loss_type": "zzz"}, "it is one of sigmoid, robust, .*bco"),
         (DPOSettings, {"loss_type": "sft,sft"}, "names 'sft' twice"),
         (DPOSettings, {"loss_type": "sft,ipo", "loss_weights": "2"}, "has 1 numbers .* 2 losses"),
@@ -132,11 +138,27 @@ def test_unknown_keys_are_errors_that_help(key: str, words: str) -> None:
 
 
 def test_the_hints_are_no_settings() -> None:
-    from palate.training.recipe_keys import ELSEWHERE
-
     known = {f.name for stage in STAGES for f in fields(stage)}
-    # DPO has a beta; of the sampling methods it is kl_coef.
-    assert known & ELSEWHERE.keys() == {"beta"}
+    # DPO has them, or PPO, or both; other stages say what stands for them there.
+    assert known & ELSEWHERE.keys() == {
+        "beta", "loss_type", "sync_ref_model", "ref_model_mixup_alpha", "ref_model_sync_steps",
+        "entropy_coef",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("vllm_mode", "here it is nothing: training samples with its own engine"),
+        ("entropy_coeff", "did you mean 'entropy_coef'"),  # not the family of entropy_…
+        ("eval_step", "did you mean 'eval_steps'"),
+        ("eval_accumulation_steps", "here it is nothing: evaluation is at eval_steps"),
+        ("ppo_epochs", "here it is num_ppo_epochs"),
+    ],
+)
+def test_a_slip_of_the_pen_comes_before_a_family(key: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        PPOSettings.from_mapping({key: 1})
 
 
 @pytest.mark.parametrize(
