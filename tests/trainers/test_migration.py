@@ -1,6 +1,7 @@
 """Every setting of TRL's configs has a namesake here, another name, or a reason why not."""
 
 import json
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from transformers import TrainingArguments
 import palate
 from palate.errors import RecipeError
 from palate.trainers.configs import ONLINE_NAMES
+from palate.training.online_settings import USES
 from palate.training.settings import SFTSettings
 from palate.training.trl_names import elsewhere
 
@@ -36,3 +38,14 @@ def test_every_training_argument_of_transformers_is_answered() -> None:
     known = {field.name for field in fields(SFTSettings)}
     arguments = [field.name for field in fields(TrainingArguments)]
     assert [n for n in arguments if n not in known and not elsewhere(n)] == []
+
+
+def test_every_online_method_has_a_page_with_notes() -> None:
+    overview = (ROOT / "docs/online.md").read_text(encoding="utf-8")
+    for method in USES:
+        (page,) = re.findall(rf"\[`{re.escape(method)}`\]\(([\w-]+\.md)\)", overview)
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        assert f"--method {method} " in text
+        assert "## Coming from TRL 1.16" in text
+        for link in re.findall(r"\]\(([^)#]+)(?:#[\w-]*)?\)", text):
+            assert (ROOT / "docs" / link).exists(), f"{page}: {link}"

@@ -43,7 +43,7 @@ ELSEWHERE = {
     "lambd": "lam",
     "entropy_loss_coef": "entropy_coef",
     "normalize_reward": "use_score_scaling with use_score_norm",
-    "reward_clip_range": "score_clip (a bound on either side of 0)",
+    "reward_clip_range": "score_clip, in palate ppo (a bound on either side of 0)",
     "freezing_actor_steps": "value_warmup_steps (rollouts)",
     "critic_pretrain": "value_model (the folder of a reward model)",
     "reward_pretrain": "the reward: --reward, or the trainer's reward_model",
