@@ -104,7 +104,7 @@ def test_a_trainer_needs_a_reward_and_its_own_config() -> None:
 
 
 def test_a_run_is_not_resumed_against_another_reward(tmp_path: Path) -> None:
-    def says_nothing(prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
+    def brevity(prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
         return [-float(len(response)) for response in responses]
 
     def trainer(reward: Any, steps: int = 2, **more: Any) -> RLOOTrainer:
@@ -120,8 +120,8 @@ def test_a_run_is_not_resumed_against_another_reward(tmp_path: Path) -> None:
             **more,
         )  # fmt: skip
 
-    trainer(says_it).train()
-    for reward, more in ((says_nothing, {}), (says_it, {"reward_weights": [0.5]})):
+    trainer(brevity).train()
+    for reward, more in ((says_it, {}), (brevity, {"reward_weights": [0.5]})):
         with pytest.raises(CheckpointError, match="reward"):
             trainer(reward, **more).train(resume_from_checkpoint=True)
-    assert trainer(says_it).train(resume_from_checkpoint=True).global_step == 2
+    assert trainer(brevity).train(resume_from_checkpoint=True).global_step == 2

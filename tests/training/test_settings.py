@@ -86,7 +86,11 @@ def test_defaults_go_through_yaml_and_back(stage: type[StageSettings]) -> None:
         (PPOSettings, {"kl_coef": -0.1}, "kl_coef is -0.1"),
         (SFTSettings, {"metric_for_best_model": "loss"}, "did you mean 'eval_loss'"),
         (PPOSettings, {"metric_for_best_model": "eval_loss"}, "is one of eval_objective/rlhf_rew"),
-        (PPOSettings, {"metric_for_best_model": "eval_objective/kl"}, "these are better or worse"),
+        (
+            PPOSettings,
+            {"metric_for_best_model": "eval_objective/kl"},
+            "what can be better or worse",
+        ),
         (PPOSettings, {"temperature": 0.0}, "temperature is 0.0"),
         (
             PPOSettings,

@@ -207,6 +207,7 @@ def test_every_setting_is_surveyed() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("case", OF_METHODS)
 def test_a_setting_changes_the_run_or_is_told(case: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="palate")
@@ -214,6 +215,7 @@ def test_a_setting_changes_the_run_or_is_told(case: str, caplog: pytest.LogCaptu
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("case", OF_LOSSES)
 def test_a_setting_of_the_family_changes_the_run_or_is_told(
     case: str, caplog: pytest.LogCaptureFixture

@@ -1,6 +1,6 @@
 """Pairs that a reward model was not trained on, as far as they are known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,15 @@ def held_out_of(folder: Path) -> Pairs | None:
 
         return parted
     return None
+
+
+def tell_gate(rewards: Sequence[RewardSource], sources: PPOSources) -> None:
+    """Say of the gate's options that they have no effect where no reward is a reward model."""
+    if any(reward.folder is not None for reward in rewards):
+        return
+    given = {"--reward-gate": sources.reward_gate != "require", "--gate-data": sources.gate_data}
+    for flag in (flag for flag, said in given.items() if said):
+        say(f"{flag} has no effect: only reward models have a gate, and none is among --reward")
 
 
 def pairs_to_check(

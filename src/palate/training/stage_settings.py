@@ -128,12 +128,12 @@ class StageSettings:
     def _check_best_metric(self) -> None:
         name, known = self.metric_for_best_model, self.best_metrics
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
             guess = f"eval_{name}" if f"eval_{name}" in known else near[0] if near else ""
-            hint = f"did you mean {guess!r}? " if guess else ""
+            hint = f"did you mean {guess!r}? It" if guess else "it"
             raise RecipeError(
-                f"metric_for_best_model is {name!r}; {hint}It is one of {', '.join(known)}: of "
-                "what this stage's evaluation gives, these are better or worse"
+                f"metric_for_best_model is {name!r}; {hint} is one of {', '.join(known)}: what "
+                "this stage's evaluation gives and what can be better or worse"
             )
 
     @property
