@@ -107,21 +107,21 @@ def test_a_run_is_not_resumed_against_another_reward(tmp_path: Path) -> None:
     def brevity(prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
         return [-float(len(response)) for response in responses]
 
-    def trainer(reward: Any, steps: int = 2, **more: Any) -> RLOOTrainer:
+    def trainer(reward: Any, weights: list[float] | None = None) -> RLOOTrainer:
         return RLOOTrainer(
             model=tiny.llama(),
             reward_funcs=reward,
             args=RLOOConfig(
-                output_dir=str(tmp_path), max_steps=steps, save_steps=1, max_new_tokens=4,
+                output_dir=str(tmp_path), max_steps=2, save_steps=1, max_new_tokens=4,
                 num_sample_prompts=0, per_device_train_batch_size=4,
             ),
             train_dataset=PROMPTS,
             processing_class=tiny.tokenizer(),
-            **more,
+            reward_weights=weights,
         )  # fmt: skip
 
     trainer(brevity).train()
-    for reward, more in ((says_it, {}), (brevity, {"reward_weights": [0.5]})):
+    for reward, weights in ((says_it, None), (brevity, [0.5])):
         with pytest.raises(CheckpointError, match="reward"):
-            trainer(reward, **more).train(resume_from_checkpoint=True)
+            trainer(reward, weights).train(resume_from_checkpoint=True)
     assert trainer(brevity).train(resume_from_checkpoint=True).global_step == 2
