@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization methods honesty round-trips real-server label-storm label-pictures label-pages bench-speed clean
+.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization methods honesty round-trips real-server label-storm label-pictures label-pages bench-speed settings-survey clean
 
 setup: $(STAMP)
 
@@ -43,6 +43,10 @@ known-optimum: setup
 
 round-trips: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/data/formats/test_round_trips.py -m slow
+
+# Every setting of every stage, method and loss: another run, or a sentence that says why not.
+settings-survey: setup
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_settings_effect.py -m slow
 
 reward-gate: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/experiments/test_reward_pathology.py -m slow

@@ -24,6 +24,7 @@ from palate.experiments.embedded import (
     world_settings,
 )
 from palate.experiments.figures import over_optimization_figure
+from palate.experiments.reward_gate import GateRule
 from palate.experiments.run import Frame, run_ppo, run_reward
 from palate.experiments.world import world_prompts
 from palate.models.load import load
@@ -56,6 +57,7 @@ def main() -> int:
     loaded = load(sft.model_dir)
     outcome = run_ppo(
         settings, loaded, world_prompts(2000, seed=given.seed + 2000), reward=reward.model_dir,
+        gate=GateRule("off"),
         gold=FunctionReward(gold_function, Renderer(loaded.tokenizer).decode),
         eval_prompts=world_prompts(128, seed=given.seed + 3000, split="heldout"), frame=frame,
     )  # fmt: skip

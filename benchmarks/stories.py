@@ -31,6 +31,7 @@ from palate.data.render import Renderer
 from palate.experiments.arms import Arm, Decoding, Judge
 from palate.experiments.compare import MEASURED, measure_arms, write_results
 from palate.experiments.comparison import Comparison
+from palate.experiments.reward_gate import GateRule
 from palate.experiments.run import Frame, Outcome, run_dpo, run_ppo, run_reward, run_sft
 from palate.models.load import Loaded, load
 from palate.models.roles import Roles
@@ -194,7 +195,12 @@ def train(
             num_mini_batches=2, max_new_tokens=MAX_NEW_TOKENS,
         )  # fmt: skip
         outcomes[f"ppo-kl-{kl_coef:g}"] = run_ppo(
-            settings_ppo, load(start), ask, reward=outcomes["reward"].model_dir, frame=frame
+            settings_ppo,
+            load(start),
+            ask,
+            reward=outcomes["reward"].model_dir,
+            gate=GateRule("off"),
+            frame=frame,
         )
     return {
         "outcomes": outcomes, "ceiling": ceiling, "num_pairs": len(learn),

@@ -83,7 +83,11 @@ MODELS = {"llama": llama, "gpt2": gpt2}
 
 def tokenizer(vocab: int = VOCAB) -> PreTrainedTokenizerFast:
     """One word a token: "<pad> <s> </s> w3 w4 …"."""
-    words = ["<pad>", "<s>", "</s>", *(f"w{i}" for i in range(3, vocab))]
+    return tokenizer_of(["<pad>", "<s>", "</s>", *(f"w{i}" for i in range(3, vocab))])
+
+
+def tokenizer_of(words: Sequence[str]) -> PreTrainedTokenizerFast:
+    """One word a token, with the ids of their places."""
     backend = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<pad>"))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(

@@ -33,7 +33,7 @@ def runs(
     sampled = ["--max-new-tokens", "4"]
     assert main(["reward", *common, str(runs["reward"]), *start, *sampled]) == 0
     assert main(["dpo", *common, str(runs["dpo"]), *start, "--beta", "0.3"]) == 0
-    reward = ["--reward", str(runs["reward"])]
+    reward = ["--reward", str(runs["reward"]), "--reward-gate", "off"]
     assert main(["ppo", *common, str(runs["ppo"]), *start, *sampled, *reward]) == 0
     return runs
 
@@ -157,7 +157,7 @@ def test_rows_left_out_for_their_length_are_counted_on_both_sides(
     if stage == "sft":
         command.append("--use-chosen")
     if stage == "ppo":
-        command.extend(["--reward", runs["reward"], "--max-new-tokens", 4])
+        command.extend(["--reward", runs["reward"], "--reward-gate", "off", "--max-new-tokens", 4])
     said = palate(*command, "--output-dir", tmp_path / "a", "--json")
     assert said.code == 0
     assert (said.json["dropped_overlong"], said.json["dropped_overlong_eval"]) == (1, 3)

@@ -57,7 +57,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, pairs: Path, shown: Path, rec
         ]  # fmt: skip
         line += ["--no-use-peft"] if rest == "full" else ["--use-peft"]
         line += ["--max-new-tokens", "4"] if stage in ("reward", "ppo") else []
-        line += ["--reward", make(shape, "reward on sft")] if stage == "ppo" else []
+        if stage == "ppo":
+            line += ["--reward", make(shape, "reward on sft"), "--reward-gate", "off"]
         line += ["--missing-eos-penalty", "0"] if stage == "ppo" else []
         assert main([str(word) for word in line]) == 0
         return folder

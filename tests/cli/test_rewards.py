@@ -48,6 +48,16 @@ def test_ppo_takes_a_function_whose_columns_come_with_the_prompts(
     assert Path("again/metrics.jsonl").read_bytes() == Path("run/metrics.jsonl").read_bytes()
 
 
+def test_a_gate_without_a_reward_model_is_told(
+    palate: Palate, model: Path, recipe: Path, asked: Path
+) -> None:
+    said = palate("ppo", "--config", recipe, "--model", model, "--data", asked, "--output-dir",
+                  "run", "--max-new-tokens", 4, "--reward", "mine.py:wanted",
+                  "--reward-gate", "warn")  # fmt: skip
+    assert said.code == 0, said.err
+    assert "--reward-gate has no effect: only reward models have a gate" in said.err
+
+
 @pytest.mark.parametrize(
     ("reward", "code", "words"),
     [

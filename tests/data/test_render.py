@@ -26,6 +26,13 @@ INSTRUCT = (
     "{% else %}{{ raise_exception('no system turns') }}{% endif %}"
     "{% endfor %}"
 )
+# As ChatML, with the tools in front as JSON.
+WITH_TOOLS = (
+    "{% if tools %}"
+    "{{ '<|im_start|>system\\nTools: ' + (tools | tojson) + '<|im_end|>\\n' }}"
+    "{% endif %}"
+) + CHATML
+TOOLS = [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}]
 HI: Text = (Turn("user", "hi"),)
 BOS, EOS, IM_START, IM_END = range(4)
 
@@ -130,6 +137,43 @@ def test_special_text_inside_a_prompt_is_refused(
     turns = (Turn("user", "hi"), Turn("assistant", forged), Turn("user", "hi"))
     with pytest.raises(DataError, match=r"a:2: turn 1 \(assistant\) holds '<"):
         renderer.prompt(Prompt(turns, origin="a:2"))
+
+
+def test_the_template_shows_the_tools_of_a_row(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
+    """In every kind of record, and in no more than the prompt."""
+    tiny_tokenizer.chat_template = WITH_TOOLS
+    renderer = Renderer(tiny_tokenizer)
+    given: dict[str, object] = {"tools": TOOLS}
+    plain = renderer.preference(Preference(HI, "yes", "no"))
+    pair = renderer.preference(Preference(HI, "yes", "no", columns=given))
+    shown = renderer.demonstration(Demonstration(HI, "yes", columns=given))
+    asked = renderer.prompt(Prompt(HI, columns=given))
+    stock = tiny_tokenizer.apply_chat_template(
+        [{"role": "user", "content": "hi"}], tools=TOOLS, add_generation_prompt=True,
+        return_dict=False,
+    )  # fmt: skip
+    assert pair.prompt == shown.prompt == asked == tuple(stock)
+    assert "look_up" in renderer.decode(pair.prompt)
+    assert (pair.chosen, pair.rejected) == (plain.chosen, plain.rejected)
+    assert plain.prompt == renderer.prompt(Prompt(HI)) != pair.prompt
+
+
+def test_a_template_that_ignores_tools_is_told_of_once(
+    tiny_tokenizer: PreTrainedTokenizerBase, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny_tokenizer.chat_template = CHATML
+    renderer = Renderer(tiny_tokenizer)
+    rows = [Prompt(HI, origin=f"a:{i}", columns={"tools": TOOLS}) for i in (1, 2)]
+    assert [renderer.prompt(row) for row in rows] == [renderer.prompt(Prompt(HI))] * 2
+    (line,) = caplog.messages
+    assert line.startswith("a:1: the chat template shows nothing of the row's tools")
+
+
+def test_special_text_inside_tools_is_refused(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
+    tiny_tokenizer.chat_template = WITH_TOOLS
+    forged = [{"name": "<|im_end|>"}]
+    with pytest.raises(DataError, match="a:1: tools holds '<|im_end|>'"):
+        Renderer(tiny_tokenizer).prompt(Prompt(HI, origin="a:1", columns={"tools": forged}))
 
 
 def test_a_tokenizer_that_cannot_keep_special_text_apart_is_caught() -> None:

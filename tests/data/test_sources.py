@@ -18,6 +18,7 @@ from palate.data.sources import (
     read_preferences,
     read_prompts,
 )
+from palate.data.tools import tools_of
 from palate.errors import DataError
 
 GOOD = '{"prompt": "q", "chosen": "a", "rejected": "b"}'
@@ -256,13 +257,35 @@ def test_comparisons_keep_to_one_kind(tmp_path: Path) -> None:
         read_comparisons(path)
 
 
-def test_tools_are_kept_by_a_conversion_and_told_where_they_are_not_used(tmp_path: Path) -> None:
+def test_tools_stay_with_their_row_and_are_told_of_beside_a_text(tmp_path: Path) -> None:
     row = json.loads(CHAT) | {"tools": [{"name": "look_up"}]}
     path = _write(tmp_path / "a.jsonl", json.dumps(row))
     reading = read_preferences(path)
-    assert ([fault.code for fault in reading.faults], reading.num_without) == (["W506"], 0)
+    assert (reading.faults, reading.num_without) == ([], 0)
+    assert [tools_of(record.columns) for record in reading.records] == [({"name": "look_up"},)]
     convert(str(path), str(tmp_path / "b.jsonl"))
     assert json.loads((tmp_path / "b.jsonl").read_text()) == row
+    # A table holds them as text; read again they are the same.
+    convert(str(path), str(tmp_path / "c.parquet"))
+    (again,) = read_preferences(tmp_path / "c.parquet").records
+    assert tools_of(again.columns) == ({"name": "look_up"},)
+    text = {"prompt": "q", "chosen": "a", "rejected": "b", "tools": [{"name": "look_up"}]}
+    reading = read_preferences(_write(tmp_path / "d.jsonl", json.dumps(text)))
+    assert ([fault.code for fault in reading.faults], reading.num_without) == (["W506"], 0)
+
+
+@pytest.mark.parametrize("tools", ["look_up", {"name": "look_up"}, ["look_up"], "{"])
+def test_tools_that_are_no_list_of_objects_are_refused(tmp_path: Path, tools: object) -> None:
+    row = json.loads(CHAT) | {"tools": tools}
+    with pytest.raises(DataError, match=r"a.jsonl:1.*tools is .*not a list of objects"):
+        read_preferences(_write(tmp_path / "a.jsonl", json.dumps(row)))
+
+
+@pytest.mark.parametrize("tools", [None, [], ""])
+def test_no_tools_are_no_tools(tmp_path: Path, tools: object) -> None:
+    row = json.loads(CHAT) | {"tools": tools}
+    reading = read_preferences(_write(tmp_path / "a.jsonl", json.dumps(row)))
+    assert [tools_of(record.columns) for record in reading.records] == [()]
 
 
 def test_rows_that_give_nothing_are_counted_apart_from_bad_ones(tmp_path: Path) -> None:

@@ -199,13 +199,17 @@ def test_warn_says_it_and_goes_on_and_off_does_not_look(
     assert "is not fit to be optimized against" in line
 
 
-def test_without_pairs_one_line_says_that_it_was_not_checked(
+def test_without_pairs_nobody_knows_and_silence_does_not_pass(
     reward: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="palate"):
-        _pass(GateRule(), reward)
+        with pytest.raises(GateError, match="never checked.*--reward-gate off") as caught:
+            _pass(GateRule(), reward)
+        assert caught.value.exit_code == 4
+        assert caplog.messages == []
+        _pass(GateRule("warn"), reward)
     (line,) = caplog.messages
-    assert "was not checked" in line
+    assert "was never checked" in line
     assert "palate check-reward" in line
 
 

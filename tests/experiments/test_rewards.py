@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from palate.data.render import Renderer
 from palate.data.trees import Response, Tree, plant
 from palate.errors import DataError
 from palate.experiments.passport import Passport, write_passport
+from palate.experiments.reward_gate import GateRule
 from palate.experiments.reward_source import RewardSource
 from palate.experiments.rewards import take_reward, watch_reward
 from palate.models.attention import plan_forest
@@ -78,7 +80,8 @@ def asked(reward: Reward, roles: Roles) -> list[float]:
 
 
 def taken(*sources: RewardSource, roles: Roles) -> list[float]:
-    return asked(take_reward(sources, roles, max_length=64, max_new_tokens=4).reward, roles)
+    loose = [replace(one, gate=GateRule("off")) for one in sources]
+    return asked(take_reward(loose, roles, max_length=64, max_new_tokens=4).reward, roles)
 
 
 def test_a_reward_model_on_the_same_base_joins_the_policy(tmp_path: Path) -> None:
@@ -132,6 +135,14 @@ def test_a_reward_model_of_another_tokenizer_reads_the_same_words(
     assert "reward" not in roles
 
 
+def test_an_adapter_of_other_tokens_is_not_given_the_policys(tmp_path: Path) -> None:
+    """It does not say which base it is of, and has as many tokens."""
+    folder = saved_reward(tmp_path / "reward", tiny.llama(), turned_tokenizer())
+    roles = policy()
+    taken(RewardSource("r", folder=folder), roles=roles)
+    assert "reward" not in roles
+
+
 def test_a_response_beyond_the_reward_models_context_is_refused(tmp_path: Path) -> None:
     other = tiny.llama(seed=5)
     other.config.max_position_embeddings = 4
@@ -170,7 +181,10 @@ def test_a_watched_reward_leaves_the_runs_own_in_its_place(tmp_path: Path) -> No
     second = saved_reward(tmp_path / "second", tiny.llama(seed=5), tiny.tokenizer(), whole=True)
     roles = policy()
     proxy = take_reward(
-        [RewardSource("1", folder=first)], roles, max_length=64, max_new_tokens=4
+        [RewardSource("1", folder=first, gate=GateRule("off"))],
+        roles,
+        max_length=64,
+        max_new_tokens=4,
     ).reward
     before = asked(proxy, roles)
     gold = watch_reward([RewardSource("2", folder=second)], roles)

@@ -42,8 +42,7 @@ def dpo(
     return DPOTrainer(
         model=model if model is not None else tiny.llama(),
         args=dpo_config(folder, **(config or {})),
-        processing_class=tiny.tokenizer(),
-        **({"train_dataset": pairs()} | more),
+        **({"train_dataset": pairs(), "processing_class": tiny.tokenizer()} | more),
     )
 
 

@@ -66,6 +66,13 @@ def test_a_reference_that_follows(tmp_path: Path, adapters: bool) -> None:
     assert abs(after["eval_logps/chosen"] - before["eval_logps/chosen"]) > 1e-3
 
 
+def test_a_reference_that_no_loss_looks_at_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dpo(tmp_path, ref_model=tiny.llama(seed=1), config={"loss_type": "simpo"})
+    assert "ref_model has no effect: loss_type simpo has no reference" in caplog.messages
+
+
 def test_a_peft_models_reference_cannot_follow(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="sync_ref_model is on and the model is a PeftModel"):
         dpo(tmp_path, moved_adapter(tiny.llama()), config={"sync_ref_model": True})

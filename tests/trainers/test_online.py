@@ -18,7 +18,7 @@ from palate import (
     RLOOConfig,
     RLOOTrainer,
 )
-from palate.errors import RecipeError
+from palate.errors import CheckpointError, RecipeError
 
 PROMPTS = [{"prompt": row["prompt"]} for row in pairs(16)]
 
@@ -101,3 +101,27 @@ def test_a_trainer_needs_a_reward_and_its_own_config() -> None:
         GRPOTrainer(**given, reward_funcs=says_it, args=RLOOConfig())
     with pytest.raises(RecipeError, match="GRPOTrainer takes no 'reward_function'; it is called"):
         GRPOTrainer(**given, reward_function=says_it)  # type: ignore[call-arg]
+
+
+def test_a_run_is_not_resumed_against_another_reward(tmp_path: Path) -> None:
+    def brevity(prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
+        return [-float(len(response)) for response in responses]
+
+    def trainer(reward: Any, weights: list[float] | None = None) -> RLOOTrainer:
+        return RLOOTrainer(
+            model=tiny.llama(),
+            reward_funcs=reward,
+            args=RLOOConfig(
+                output_dir=str(tmp_path), max_steps=2, save_steps=1, max_new_tokens=4,
+                num_sample_prompts=0, per_device_train_batch_size=4,
+            ),
+            train_dataset=PROMPTS,
+            processing_class=tiny.tokenizer(),
+            reward_weights=weights,
+        )  # fmt: skip
+
+    trainer(brevity).train()
+    for reward, weights in ((says_it, None), (brevity, [0.5])):
+        with pytest.raises(CheckpointError, match="reward"):
+            trainer(reward, weights).train(resume_from_checkpoint=True)
+    assert trainer(brevity).train(resume_from_checkpoint=True).global_step == 2

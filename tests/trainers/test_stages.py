@@ -90,6 +90,7 @@ def test_reward_model_then_ppo_against_it(tmp_path: Path) -> None:
     ppo = PPOTrainer(
         model=AutoModelForCausalLM.from_pretrained(base),
         reward_model=folder,
+        reward_gate="off",
         args=PPOConfig(
             output_dir=str(tmp_path / "ppo"), learning_rate=2e-2, max_steps=6, logging_steps=1,
             per_device_train_batch_size=32, num_samples_per_prompt=4, max_new_tokens=4,
@@ -141,6 +142,10 @@ def test_ppo_refuses_a_reward_model_that_was_checked_and_is_not_fit(tmp_path: Pa
     with pytest.raises(GateError, match="not fit: length"):
         trainer()
     trainer(reward_gate="warn")
+    (folder / "gate.json").unlink()
+    with pytest.raises(GateError, match="never checked, and no held-out pairs are known"):
+        trainer()
+    trainer(reward_gate="off")
 
 
 def test_ppo_trains_all_weights_against_functions(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a script says, and what training, evaluating and saving then do."""
 
 import json
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from tests.trainers.scripts import (
 from transformers import AutoModelForCausalLM
 
 from palate import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
-from palate.errors import CheckpointError, RecipeError, UsageError
+from palate.errors import CheckpointError, ModelError, RecipeError, UsageError
 from palate.experiments.passport import read_passport, start_of
 from palate.models.load import load
 
@@ -154,6 +155,39 @@ def test_an_explicit_reference_is_used(tmp_path: Path) -> None:
         assert found[f"eval_rewards/{side}"] == pytest.approx(0.1 * gap, abs=1e-4)
     both.train()
     assert losses(both)[0] != pytest.approx(math.log(2), abs=1e-3)
+
+
+def test_settings_that_an_adapter_overrules_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, logger="palate")
+    dpo(tmp_path, config={"lora_r": 2}, peft_config=tiny.lora())
+    dpo(tmp_path, moved_adapter(tiny.llama()), config={"lora_r": 2})
+    dpo(tmp_path / "run", config={"lora_r": 2}).train()
+    told = [record.message for record in caplog.records if "lora_r" in record.message]
+    assert [message.partition("effect: ")[2] for message in told] == [
+        "peft_config says what the adapter is",
+        "the model is a PeftModel, whose adapter goes on being trained",
+        "all weights are trained (use_peft is off)",
+    ]
+
+
+def test_a_reference_of_other_tokens_is_refused(tmp_path: Path) -> None:
+    """As many tokens as the policy's, two of which have changed places."""
+    folder = tmp_path / "reference"
+    tiny.llama(seed=1).save_pretrained(folder)
+    words = list(tiny.tokenizer().convert_ids_to_tokens(list(range(tiny.VOCAB))))
+    words[7], words[9] = words[9], words[7]
+    tiny.tokenizer_of(words).save_pretrained(folder)
+    object_there = AutoModelForCausalLM.from_pretrained(folder)
+    for given in (str(folder), object_there):
+        with pytest.raises(ModelError, match=r"ref_model.* \(id 7 is 'w9' there and 'w7' here"):
+            dpo(tmp_path, ref_model=given)
+
+
+def test_a_tokenizer_of_more_tokens_than_the_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="'w48' the id 48"):
+        dpo(tmp_path, processing_class=tiny.tokenizer(tiny.VOCAB + 1))
 
 
 # -- runs and checkpoints ------------------------------------------------------------------------

@@ -116,9 +116,9 @@ def minimum(
 
 
 def transport_minimum(
-    reference: Tensor, rows: Tensor, *, beta: float, paired: bool
-) -> tuple[Tensor, Tensor]:
-    """The minimum of AOT over all rows as one step, started at the reference, and the loss there.
+    reference: Tensor, rows: Tensor, *, beta: float, paired: bool, start: Tensor
+) -> Tensor:
+    """Log-probabilities [prompt, string] of a minimum of AOT over all rows as one step.
 
     Args:
         reference: log-probabilities [prompt, string].
@@ -126,9 +126,10 @@ def transport_minimum(
         beta: β.
         paired: margins against the reference's margins; else log-ratios of chosen strings against
             those of rejected ones.
+        start: logits [prompt, string] to start from.
     """
     prompt, chosen, rejected = rows.unbind(1)
-    logits = reference.clone().requires_grad_()
+    logits = start.clone().requires_grad_()
 
     def loss() -> Tensor:
         policy = logits.log_softmax(-1)
@@ -148,7 +149,7 @@ def transport_minimum(
         loss().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-    return logits.detach().log_softmax(-1), loss().detach()
+    return logits.detach().log_softmax(-1)
 
 
 def balanced(

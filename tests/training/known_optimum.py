@@ -32,16 +32,16 @@ class Row:
 
 def rows() -> Iterator[Row]:
     """The long road, the online methods, and the DPO family."""
-    bound = test_fixed_points.BOUND
     for beta in BETAS:
         yield Row("ppo", beta, 0.05, partial(ppo_reached, beta, steps=150, samples=128))
     for one in online_cases.CASES:
         yield Row(one.name, one.beta, one.bound, partial(online_cases.reach, one))
     for beta in BETAS:
+        bound = test_fixed_points.BOUND
         yield Row("dpo", beta, bound, partial(dpo_reached, beta, steps=150))
     for case in test_fixed_points.CASES:
         name = ", ".join([f"dpo, {case.name}", *(f"{k} {v}" for k, v in case.settings.items())])
-        yield Row(name, case.beta, bound, partial(test_fixed_points.distances, case))
+        yield Row(name, case.beta, case.bound, partial(test_fixed_points.distances, case))
 
 
 def main(page: Path) -> int:

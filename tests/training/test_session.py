@@ -34,12 +34,13 @@ from palate.models.load import weights_hash
 from palate.models.roles import Roles
 from palate.models.scoring import token_logprobs_of
 from palate.training.checkpoint import latest_checkpoint
+from palate.training.dpo import train_dpo
 from palate.training.folder import RunFolder
-from palate.training.journal import read_metrics
+from palate.training.journal import metric, read_metrics
 from palate.training.samples import FixedSamples
 from palate.training.schedule import learning_rate
 from palate.training.session import Run, Session
-from palate.training.settings import SFTSettings, StageSettings
+from palate.training.settings import DPOSettings, SFTSettings, StageSettings
 from palate.training.sft import train_sft
 
 
@@ -358,12 +359,24 @@ def test_the_best_may_be_the_highest() -> None:
     assert _same(_weights("ppo", roles), seen[values.index(max(values))])
 
 
-def test_a_best_metric_that_no_evaluation_gives_is_refused() -> None:
-    settings = settings_of(
-        "ppo", eval_steps=1, load_best_model_at_end=True, metric_for_best_model="eval_loss"
-    )
-    with pytest.raises(RecipeError, match=r"'eval_loss', which ppo's .*eval_objective/kl"):
+@pytest.mark.parametrize("stage", STAGES)
+def test_best_metrics_are_what_the_evaluation_gives_and_can_be_better_in(stage: str) -> None:
+    settings = settings_of(stage, eval_steps=1, max_steps=1)
+    given = {name for row in train(stage, start(stage), settings).history for name in row}
+    judged = {n for n in given if n.startswith("eval_") and metric(n).direction != "watch"}
+    # A gold reward is there where one is named.
+    assert judged == set(settings.best_metrics) - {"eval_objective/gold"}
+
+
+def test_a_best_metric_that_no_evaluation_will_give_is_refused_before_training() -> None:
+    settings = settings_of("ppo", metric_for_best_model="eval_objective/gold", logging_steps=1)
+    with pytest.raises(RecipeError, match="eval_objective/gold', but there is no gold reward"):
         train("ppo", start("ppo"), settings)
+    dpo = settings_of("dpo", loss_type="kto", metric_for_best_model="eval_rewards/margins")
+    assert isinstance(dpo, DPOSettings)
+    singles = [replace(tree, desirable=True) for tree in tiny.trees(4, responses=1)]
+    with pytest.raises(RecipeError, match="eval_rewards/margins', which only pairs have"):
+        train_dpo(start("dpo"), singles, dpo, eval_pairs=singles)
 
 
 def test_a_kill_inside_the_first_best_save_does_not_hinder_resuming(tmp_path: Path) -> None:

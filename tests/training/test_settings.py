@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from palate.errors import RecipeError
+from palate.training import stage_cautions
 from palate.training.loss_checks import cautions
 from palate.training.settings import (
     DPOSettings,
@@ -16,6 +17,7 @@ from palate.training.settings import (
     StageSettings,
     choices,
 )
+from palate.training.trl_names import ELSEWHERE
 
 STAGES: tuple[type[StageSettings], ...] = (SFTSettings, RewardSettings, DPOSettings, PPOSettings)
 
@@ -55,6 +57,11 @@ def test_defaults_go_through_yaml_and_back(stage: type[StageSettings]) -> None:
         (DPOSettings, {"loss_type": "hinge", "label_smoothing": 0.1}, "hinge loss has no noise"),
         (DPOSettings, {"loss_type": "sigmod"}, "unknown; did you mean 'sigmoid'"),
         (DPOSettings, {"loss_type": "sigmoid,kto_par"}, "'kto_par', which is unknown; did you"),
+        (DPOSettings, {"loss_type": "dpo"}, "here it is sigmoid$"),
+        (DPOSettings, {"loss_type": "sigmoid,sppo"}, "'sppo', which is unknown; here it is sppo_h"),
+        (DPOSettings, {"loss_type": "WPO"}, "sigmoid, with use_weighting"),
+        (DPOSettings, {"loss_type": "ppo"}, "a method of its own: palate ppo"),
+        (DPOSettings, {"loss_type": "grpo"}, "palate online --method grpo"),
         (DPOSettings, {"loss_type": "zzz"}, "it is one of sigmoid, robust, .*bco"),
         (DPOSettings, {"loss_type": "sft,sft"}, "names 'sft' twice"),
         (DPOSettings, {"loss_type": "sft,ipo", "loss_weights": "2"}, "has 1 numbers .* 2 losses"),
@@ -77,6 +84,13 @@ def test_defaults_go_through_yaml_and_back(stage: type[StageSettings]) -> None:
             "use_weighting is on, but loss_type aot sorts",
         ),
         (PPOSettings, {"kl_coef": -0.1}, "kl_coef is -0.1"),
+        (SFTSettings, {"metric_for_best_model": "loss"}, "did you mean 'eval_loss'"),
+        (PPOSettings, {"metric_for_best_model": "eval_loss"}, "is one of eval_objective/rlhf_rew"),
+        (
+            PPOSettings,
+            {"metric_for_best_model": "eval_objective/kl"},
+            "what can be better or worse",
+        ),
         (PPOSettings, {"temperature": 0.0}, "temperature is 0.0"),
         (
             PPOSettings,
@@ -128,11 +142,27 @@ def test_unknown_keys_are_errors_that_help(key: str, words: str) -> None:
 
 
 def test_the_hints_are_no_settings() -> None:
-    from palate.training.recipe_keys import ELSEWHERE
-
     known = {f.name for stage in STAGES for f in fields(stage)}
-    # DPO has a beta; of the sampling methods it is kl_coef.
-    assert known & ELSEWHERE.keys() == {"beta"}
+    # DPO has them, or PPO, or both; other stages say what stands for them there.
+    assert known & ELSEWHERE.keys() == {
+        "beta", "loss_type", "sync_ref_model", "ref_model_mixup_alpha", "ref_model_sync_steps",
+        "entropy_coef",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("vllm_mode", "here it is nothing: training samples with its own engine"),
+        ("entropy_coeff", "did you mean 'entropy_coef'"),  # not the family of entropy_…
+        ("eval_step", "did you mean 'eval_steps'"),
+        ("eval_accumulation_steps", "here it is nothing: evaluation is at eval_steps"),
+        ("ppo_epochs", "here it is num_ppo_epochs"),
+    ],
+)
+def test_a_slip_of_the_pen_comes_before_a_family(key: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        PPOSettings.from_mapping({key: 1})
 
 
 @pytest.mark.parametrize(
@@ -219,6 +249,43 @@ def test_settings_without_effect_have_a_sentence(values: dict[str, Any], words: 
     sentences = " ".join(cautions(DPOSettings(**values)))
     assert bool(sentences) == bool(words)
     assert words in sentences
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, ""),
+        ({"max_steps": 3, "num_train_epochs": 2.0}, "num_train_epochs has no effect: max_steps is"),
+        ({"metric_for_best_model": "eval_mean_token_nll"}, "keeps nothing and stops nothing"),
+        (
+            {
+                "metric_for_best_model": "eval_mean_token_nll", "eval_steps": 1,
+                "load_best_model_at_end": True,
+            },
+            "",
+        ),
+        ({"sample_steps": 2, "num_sample_prompts": 0}, "sample_steps has no effect"),
+    ],
+)  # fmt: skip
+def test_settings_of_every_stage_without_effect(values: dict[str, Any], words: str) -> None:
+    sentences = " ".join(stage_cautions.cautions(SFTSettings(**values)))
+    assert bool(sentences) == bool(words)
+    assert words in sentences
+
+
+def test_settings_of_adapters_without_effect() -> None:
+    given = "the model is an adapter"
+    asked = DPOSettings(lora_r=4, lora_dropout=0.1)
+    assert stage_cautions.without_adapter(asked)[0] == (
+        "lora_r has no effect: all weights are trained (use_peft is off)"
+    )
+    assert stage_cautions.adapter_cautions(asked, given) == [
+        "lora_r has no effect: the model is an adapter",
+        "lora_dropout has no effect: the model is an adapter",
+    ]
+    (told,) = stage_cautions.adapter_cautions(DPOSettings(use_peft=False), given)
+    assert told.startswith("use_peft off has no effect: the model is an adapter; merge it first")
+    assert stage_cautions.adapter_cautions(SFTSettings(), given) == []
 
 
 def test_derived_sizes() -> None:

@@ -1,5 +1,6 @@
 """The `palate` program: commands, and the one place where errors become a line and an exit code."""
 
+import difflib
 import logging
 import signal
 import sys
@@ -37,7 +38,7 @@ from palate.cli import (
 )
 from palate.errors import Interrupted, PalateError
 from palate.models.allocator import keep_freed_memory
-from palate.training.recipe_keys import ELSEWHERE
+from palate.training.trl_names import ELSEWHERE, elsewhere
 
 DEBUG = "--debug"
 EPILOG = """Exit codes: 0 done; 1 a defect of Palate; 2 bad usage, recipe, data or model; 3 a number
@@ -171,6 +172,9 @@ def _usage(error: Any) -> str:
     path = error.ctx.command_path if error.ctx else "palate"
     message = str(error.format_message()).replace("Value error, ", "").rstrip(".")
     key = str(getattr(error, "option_name", "")).lstrip("-").replace("-", "_")
-    if key in ELSEWHERE and message.startswith("No such option"):
-        message = f"No such option: --{key.replace('_', '-')} (here it is {ELSEWHERE[key]})"
+    there = getattr(error, "possibilities", None) or ()
+    slip = difflib.get_close_matches(f"--{key.replace('_', '-')}", there, n=1, cutoff=0.85)
+    told = ELSEWHERE.get(key, "") if slip else elsewhere(key)
+    if told and message.startswith("No such option"):
+        message = f"No such option: --{key.replace('_', '-')} (here it is {told})"
     return f"error: {message}; see {path} --help"

@@ -1,14 +1,12 @@
 """`palate check-reward`: is a reward model fit to be optimized against?"""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from palate.cli.held_out import held_out_of, pairs_in, world_pairs
+from palate.cli.held_out import pairs_to_check
 from palate.cli.inputs import existing_model, load_model
-from palate.cli.output import only_json, print_json, say
-from palate.errors import UsageError
+from palate.cli.output import only_json, print_json, say, show_gate
 
 HELP = """Check a reward model on held-out pairs before a policy is trained against it.
 
@@ -41,20 +39,9 @@ def check_reward(
 
         scorer = reward_scorer(folder)
         start = model or gate.start_of_reward(folder)
-        give = pairs_in(data) if data else held_out_of(folder)
-        if give is None:
-            if start is None or not gate.is_of_world(scorer.renderer):
-                raise UsageError(
-                    "--data is missing: the reward model's run held out no pairs, and it is none "
-                    "of the embedded world; give pairs that it was not trained on"
-                )
-            say("check-reward: on held-out pairs of the embedded world (give --data for your own)")
-            give = world_pairs(Path(start), seed=0)
-        pairs = give()
-        answer = None
+        pairs, answer = pairs_to_check(folder, data, start=start, renderer=scorer.renderer)(), None
         if start is None:
-            say("check-reward: the model that the reward model started from is not known, so no "
-                "samples are scored (name it: --model)")  # fmt: skip
+            say("check-reward: no samples are scored, the start is not known (name it: --model)")
         else:
             policy = as_policy(load_model(start) if model else load(start))
             answer = gate.answers_of(
@@ -68,10 +55,6 @@ def check_reward(
     if as_json:
         print_json(report.to_json())
     else:
-        from rich.console import Console
-
-        from palate.experiments.gate_table import print_gate
-
-        print_gate(report, console=Console())
+        show_gate(report)
     if report.failed:
         raise typer.Exit(4)

@@ -7,7 +7,7 @@ import typer
 
 from palate.cli.folder import nothing_half_compared
 from palate.cli.inputs import existing_model, named_model
-from palate.cli.output import only_json, print_json
+from palate.cli.output import only_json, print_json, show_comparison
 
 HELP = """Compare trained models on one set of prompts: rewards, KL from the start, win rates.
 
@@ -54,9 +54,5 @@ def compare(
     if as_json:
         print_json(results)
         return
-    from rich.console import Console
-
-    from palate.experiments.table import print_comparison
-
-    print_comparison(results, console=Console())
+    show_comparison(results)
     print(f"results: {folder / 'results.json'}")

@@ -1,17 +1,22 @@
 """Pairs that a reward model was not trained on, as far as they are known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from palate.cli.output import say
 from palate.cli.recipe import read_recipe
 from palate.cli.sources import PPOSources
 from palate.data.layout import layout_of
 from palate.data.records import Preference
 from palate.data.sources import read_preferences
 from palate.data.splits import split_by_prompt
+from palate.errors import UsageError
 from palate.experiments.reward_source import RewardSource
+
+if TYPE_CHECKING:
+    from palate.data.render import Renderer
 
 Pairs = Callable[[], list[Preference]]
 NUM_WORLD_PAIRS = 400
@@ -64,6 +69,43 @@ def held_out_of(folder: Path) -> Pairs | None:
 
         return parted
     return None
+
+
+def tell_gate(rewards: Sequence[RewardSource], sources: PPOSources) -> None:
+    """Say of the gate's options that they have no effect where no reward is a reward model."""
+    if any(reward.folder is not None for reward in rewards):
+        return
+    given = {"--reward-gate": sources.reward_gate != "require", "--gate-data": sources.gate_data}
+    for flag in (flag for flag, said in given.items() if said):
+        say(f"{flag} has no effect: only reward models have a gate, and none is among --reward")
+
+
+def pairs_to_check(
+    folder: Path, data: str | None, *, start: str | None, renderer: "Renderer"
+) -> Pairs:
+    """Pairs for the gate of a reward model: those that are named, held out, or of its world.
+
+    Args:
+        folder: of the reward model.
+        data: a file of pairs.
+        start: the model that the reward model started from; None where it is not known.
+        renderer: the reward model's.
+
+    Raises:
+        UsageError: there are none.
+    """
+    from palate.experiments.reward_gate import is_of_world
+
+    pairs = pairs_in(data) if data else held_out_of(folder)
+    if pairs is not None:
+        return pairs
+    if start is None or not is_of_world(renderer):
+        raise UsageError(
+            "--data is missing: the reward model's run held out no pairs, and it is none of the "
+            "embedded world; give pairs that it was not trained on"
+        )
+    say("check-reward: on held-out pairs of the embedded world (give --data for your own)")
+    return world_pairs(Path(start), seed=0)
 
 
 def world_pairs(sft: Path, seed: int) -> Pairs:

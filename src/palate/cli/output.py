@@ -5,9 +5,12 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from palate.errors import UsageError
+
+if TYPE_CHECKING:
+    from palate.measures.gate import GateReport
 
 
 def say(text: str) -> None:
@@ -28,6 +31,24 @@ def only_json(as_json: bool) -> Iterator[None]:
 def print_json(content: Mapping[str, Any]) -> None:
     """One JSON object on one line."""
     print(json.dumps(content, ensure_ascii=False, allow_nan=False))
+
+
+def show_gate(report: "GateReport") -> None:
+    """The gate of a reward model, for people."""
+    from rich.console import Console
+
+    from palate.experiments.gate_table import print_gate
+
+    print_gate(report, console=Console())
+
+
+def show_comparison(results: Mapping[str, Any]) -> None:
+    """A comparison's arms and verdict, for people."""
+    from rich.console import Console
+
+    from palate.experiments.table import print_comparison
+
+    print_comparison(results, console=Console())
 
 
 def write_rows(rows: Iterable[Mapping[str, Any]], output: str | None) -> None:

@@ -81,7 +81,9 @@ class PPOSources(Sources):
         "what is really wanted, named as reward is: watched as objective/gold, never trained on",
     )
     reward_gate: Literal["require", "warn", "off"] = setting(
-        "require", "a reward model that fails its gate: refuse it, say so and go on, do not look"
+        "require",
+        "a reward model that fails its gate or cannot be checked: refuse it, say so and go on, do "
+        "not look",
     )
     gate_data: str | None = setting(
         None, "held-out pairs to check a reward model on that was never checked"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from palate.cli.folder import forget_unfinished, not_resumable, nothing_half_written
-from palate.cli.held_out import gated, world_pairs
+from palate.cli.held_out import gated, tell_gate, world_pairs
 from palate.cli.inputs import Inputs, Reader, load_model, read_rows
 from palate.cli.options import RUN_SWITCHES, Command, kebab, with_options
 from palate.cli.output import only_json, print_json, say
@@ -132,6 +132,7 @@ def _find_inputs(stage: Stage, sources: Sources, settings: StageSettings, folder
             pairs = world_pairs(world / "sft", settings.seed)
             if not rewards and found.reward is not None:
                 rewards = [RewardSource(str(found.reward), folder=found.reward)]
+            tell_gate(rewards, sources)
             rewards = [gated(one, sources, world=pairs) for one in rewards]
             golds = golds or [RewardSource("the world's gold reward", function=gold_function)]
         return Inputs(found.loaded, [*found.train], [*found.eval], rewards, golds)
@@ -141,6 +142,7 @@ def _find_inputs(stage: Stage, sources: Sources, settings: StageSettings, folder
     train, held_out = read_rows(sources, read, rejects_folder=folder)
     assert sources.model is not None
     if isinstance(sources, PPOSources):
+        tell_gate(rewards, sources)
         rewards = [gated(one, sources) for one in rewards]
     return Inputs(load_model(sources.model), train, held_out, rewards, golds)
 

@@ -131,7 +131,7 @@ FAULTS: dict[str, Kind] = {
     "W503": Kind("nothing ranked", "warning", "no pair is made of responses of equal rank"),
     "W504": Kind("different prompts", "warning", "no pair is made of answers to two prompts"),
     "W505": Kind("undesirable response", "warning", "it is not imitated; KTO can learn from it"),
-    "W506": Kind("tools", "warning", "no template is given them: write them into the system turn"),
+    "W506": Kind("tools", "warning", "only a chat template shows tools: give the prompt as turns"),
     "W601": Kind("unknown column", "warning", "kept and not used; is a known name misspelt?"),
 }
 

@@ -9,11 +9,14 @@ the prompt that sampling sees, and no token straddles the border. What that take
 - Text that merely looks like a special token gives none: responses are encoded with the parsing
   of special tokens off, and a prompt that holds such text is refused (a template is rendered as
   one string, in which forged and real tokens could not be told apart).
+- Tools beside a conversation are given to its template, which decides how the prompt shows them.
 - BOS stands once, in front, and only where the template or the tokenizer's own habit puts it.
 - Some tokenizers (SentencePiece) put a blank before any text. A response continues its prompt, so
   it is encoded behind a line break, whose ids are then taken off.
 """
 
+import json
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,30 +28,18 @@ from transformers import PreTrainedTokenizerBase
 from palate.data.faults import quote
 from palate.data.hh import ASSISTANT, format_dialogue
 from palate.data.records import Demonstration, Preference, Prompt, Text, Turn
+from palate.data.rendered import RenderedDemonstration as RenderedDemonstration
+from palate.data.rendered import RenderedPair as RenderedPair
+from palate.data.tools import Tools, tools_of
 from palate.errors import DataError, ModelError
+
+log = logging.getLogger("palate")
 
 Overlong = Literal["refuse", "drop"]
 """What happens to rows longer than the limit; nothing is ever cut."""
 
 _ANCHOR = "\n"
 _PROBE = "Palate"
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedPair:
-    """A preference as token ids; each response continues the prompt and ends in an end token."""
-
-    prompt: tuple[int, ...]
-    chosen: tuple[int, ...]
-    rejected: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedDemonstration:
-    """A demonstration as token ids; the response ends in an end token."""
-
-    prompt: tuple[int, ...]
-    response: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +82,8 @@ class Renderer:
             )
         self.tokenizer = tokenizer
         self.eos_token_id: int = tokenizer.eos_token_id
-        self._prompt_memo: tuple[tuple[Turn, ...], str] | None = None
+        self._prompt_memo: tuple[tuple[Turn, ...], Tools, str] | None = None
+        self._told_of_tools = False
         habit = list(tokenizer("x").input_ids)
         self._adds_bos = tokenizer.bos_token_id is not None and habit[:1] == [
             tokenizer.bos_token_id
@@ -114,10 +106,11 @@ class Renderer:
         Raises:
             DataError: the two responses are one sequence of tokens, or as for the methods below.
         """
+        tools = tools_of(record.columns)
         pair = RenderedPair(
-            self.prompt_tokens(record.prompt, origin=record.origin),
-            self._reply_tokens(record.prompt, record.chosen, record.origin),
-            self._reply_tokens(record.prompt, record.rejected, record.origin),
+            self.prompt_tokens(record.prompt, origin=record.origin, tools=tools),
+            self._reply_tokens(record.prompt, record.chosen, record.origin, tools),
+            self._reply_tokens(record.prompt, record.rejected, record.origin, tools),
         )
         if pair.chosen == pair.rejected:
             raise DataError(
@@ -128,36 +121,43 @@ class Renderer:
 
     def demonstration(self, record: Demonstration) -> RenderedDemonstration:
         """Render a demonstration; raises as the methods below."""
+        tools = tools_of(record.columns)
         return RenderedDemonstration(
-            self.prompt_tokens(record.prompt, origin=record.origin),
-            self._reply_tokens(record.prompt, record.response, record.origin),
+            self.prompt_tokens(record.prompt, origin=record.origin, tools=tools),
+            self._reply_tokens(record.prompt, record.response, record.origin, tools),
         )
 
     def prompt(self, record: Prompt) -> tuple[int, ...]:
         """Render a prompt; raises as `prompt_tokens`."""
-        return self.prompt_tokens(record.prompt, origin=record.origin)
+        tools = tools_of(record.columns)
+        return self.prompt_tokens(record.prompt, origin=record.origin, tools=tools)
 
-    def prompt_text(self, prompt: Text, *, origin: str = "") -> str:
+    def prompt_text(self, prompt: Text, *, origin: str = "", tools: Tools = ()) -> str:
         """Write a prompt as the string that is tokenized (without a BOS that the habit adds)."""
-        self._refuse_special_text(prompt, origin)
+        self._refuse_special_text(prompt, origin, tools)
         if isinstance(prompt, str):
             return prompt
         if self._reply is None:
             return format_dialogue(prompt) + ASSISTANT
-        return self._templated_prompt(prompt, origin)
+        return self._templated_prompt(prompt, origin, tools)
 
-    def prompt_tokens(self, prompt: Text, *, origin: str = "") -> tuple[int, ...]:
+    def prompt_tokens(
+        self, prompt: Text, *, origin: str = "", tools: Tools = ()
+    ) -> tuple[int, ...]:
         """Tokenize a prompt: at least one token, BOS at most once and in front.
 
         Args:
             prompt: plain text or a conversation.
             origin: where it came from, for messages.
+            tools: what the chat template is to show; plain text has no template.
 
         Raises:
             DataError: it holds a special token's text, the template refuses it, or it is empty
                 and the tokenizer has no BOS to stand for it.
         """
-        text = self.prompt_text(prompt, origin=origin)
+        text = self.prompt_text(prompt, origin=origin, tools=tools)
+        if tools and not self._told_of_tools:
+            self._tell_of_unseen(prompt, text, origin)
         ids = self._ids(text)
         bos: int | None = self.tokenizer.bos_token_id
         templated = not isinstance(prompt, str) and self._reply is not None
@@ -172,13 +172,16 @@ class Renderer:
             )
         return tuple(ids)
 
-    def response_tokens(self, prompt: Text, response: str, *, origin: str = "") -> tuple[int, ...]:
+    def response_tokens(
+        self, prompt: Text, response: str, *, origin: str = "", tools: Tools = ()
+    ) -> tuple[int, ...]:
         """Tokenize a response as the continuation of its prompt.
 
         Args:
             prompt: what it answers; decides about template and end token.
             response: the text; ends that it already has are taken off.
             origin: where it came from, for messages.
+            tools: of the prompt.
 
         Returns:
             Token ids; the last one, and only the last one, is an end token.
@@ -196,7 +199,7 @@ class Renderer:
             if self._reply is None:
                 response = f" {response}"
             else:
-                response = self._as_template_shows(prompt, response, origin)
+                response = self._as_template_shows(prompt, response, origin, tools)
                 # Blanks belong to the words beside them. Other text of the template stands apart
                 # from the content, because only there special tokens are meant.
                 lead, tail = self._reply.lead, self._reply.tail
@@ -226,12 +229,26 @@ class Renderer:
         text = self._decode([*self._anchor, *tokens])
         return text.removeprefix(_ANCHOR) if self._anchor else text
 
-    def _reply_tokens(self, prompt: Text, response: str, origin: str) -> tuple[int, ...]:
+    def _reply_tokens(
+        self, prompt: Text, response: str, origin: str, tools: Tools
+    ) -> tuple[int, ...]:
         if not self._without_end(response).strip():
             raise DataError(
                 f"{_place(origin)}a response is nothing but an end token; remove the row"
             )
-        return self.response_tokens(prompt, response, origin=origin)
+        return self.response_tokens(prompt, response, origin=origin, tools=tools)
+
+    def _tell_of_unseen(self, prompt: Text, text: str, origin: str) -> None:
+        """Warn, once, of tools that the prompt does not show."""
+        if text != self.prompt_text(prompt, origin=origin):
+            return
+        self._told_of_tools = True
+        templated = self._reply is not None and not isinstance(prompt, str)
+        why = "the chat template shows nothing" if templated else "no chat template shows anything"
+        log.warning(
+            "%s%s of the row's tools, so that the model learns without them; take a tokenizer "
+            "whose template shows tools, and prompts as turns", _place(origin), why,
+        )  # fmt: skip
 
     def _without_end(self, response: str) -> str:
         while (trimmed := response.rstrip()).endswith(self._end_texts):
@@ -247,10 +264,12 @@ class Renderer:
             return [], joined
         return self._ids(around), response
 
-    def _as_template_shows(self, prompt: tuple[Turn, ...], response: str, origin: str) -> str:
+    def _as_template_shows(
+        self, prompt: tuple[Turn, ...], response: str, origin: str, tools: Tools
+    ) -> str:
         """Check a rendered conversation against its rendered prompt; give the reply it shows."""
         assert self._reply is not None
-        rest = self._rest_after_prompt(prompt, response, origin)
+        rest = self._rest_after_prompt(prompt, response, origin, tools)
         for shown in (response, response.strip()):
             if rest.startswith(f"{self._reply.lead}{shown}{self._reply.tail}{self._reply.end}"):
                 return shown
@@ -259,10 +278,12 @@ class Renderer:
             f"{quote(rest)}; remove the part that it rewrites, or mend the template"
         )
 
-    def _rest_after_prompt(self, prompt: tuple[Turn, ...], response: str, origin: str) -> str:
-        asked = self._templated_prompt(prompt, origin)
+    def _rest_after_prompt(
+        self, prompt: tuple[Turn, ...], response: str, origin: str, tools: Tools = ()
+    ) -> str:
+        asked = self._templated_prompt(prompt, origin, tools)
         turns = (*prompt, Turn("assistant", response))
-        whole = self._apply_template(turns, origin, add_generation_prompt=False)
+        whole = self._apply_template(turns, origin, tools, add_generation_prompt=False)
         if not whole.startswith(asked):
             raise DataError(
                 f"{_place(origin)}the chat template renders the prompt differently once the reply "
@@ -271,20 +292,23 @@ class Renderer:
             )
         return whole[len(asked) :]
 
-    def _templated_prompt(self, prompt: tuple[Turn, ...], origin: str) -> str:
+    def _templated_prompt(self, prompt: tuple[Turn, ...], origin: str, tools: Tools) -> str:
         # A pair needs its prompt three times in a row, and templates are slow.
-        if self._prompt_memo is None or self._prompt_memo[0] != prompt:
-            text = self._apply_template(prompt, origin, add_generation_prompt=True)
-            self._prompt_memo = (prompt, text)
-        return self._prompt_memo[1]
+        if self._prompt_memo is None or self._prompt_memo[:2] != (prompt, tools):
+            text = self._apply_template(prompt, origin, tools, add_generation_prompt=True)
+            self._prompt_memo = (prompt, tools, text)
+        return self._prompt_memo[2]
 
     def _apply_template(
-        self, turns: Sequence[Turn], origin: str, *, add_generation_prompt: bool
+        self, turns: Sequence[Turn], origin: str, tools: Tools, *, add_generation_prompt: bool
     ) -> str:
         messages = [{"role": turn.role, "content": turn.content} for turn in turns]
         try:
             rendered = self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=add_generation_prompt
+                messages,
+                tools=[dict(tool) for tool in tools] or None,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
             )
         except jinja2.TemplateError as error:
             raise DataError(
@@ -335,8 +359,10 @@ class Renderer:
         )
         return str(text)
 
-    def _refuse_special_text(self, prompt: Text, origin: str) -> None:
+    def _refuse_special_text(self, prompt: Text, origin: str, tools: Tools) -> None:
         named = {"the prompt": prompt} if isinstance(prompt, str) else _by_turn(prompt)
+        if tools:
+            named["tools"] = json.dumps(tools, ensure_ascii=False)
         for name, content in named.items():
             if match := self._special_text.search(content):
                 raise DataError(

@@ -14,6 +14,7 @@ from palate.data.layout import Layout
 from palate.data.lines import Line, parse_line
 from palate.data.records import Demonstration, Preference, Prompt
 from palate.data.settle import settle
+from palate.data.tools import COLUMN, parse_tools
 
 Record = TypeVar("Record", bound=Preference | Demonstration | Prompt)
 
@@ -105,19 +106,25 @@ def read_row(
     try:
         form = door.find(line.row, layout)
         called = form.called(line.row)
+        tools = parse_tools(line.row.get(COLUMN))
         found = tuple(door.take(form, line.row, layout, line.origin))
     except Refusal as refusal:
         told = fault(refusal.code, str(refusal), origin=line.origin)
         if told.severity == "error":
             raise RowFault(told) from None
         return Read(line.origin, (), (told,), called)
-    if keep_columns:
-        rest = {k: v for k, v in line.row.items() if k not in form.columns and v is not None}
-        found = tuple(replace(r, columns={**r.columns, **rest}) for r in found) if rest else found
+    # Tools belong to the prompt: they are kept whatever becomes of other columns.
+    rest = {
+        name: value
+        for name, value in line.row.items()
+        if name not in form.columns and value is not None and (keep_columns or name == COLUMN)
+    }
+    found = tuple(replace(r, columns={**r.columns, **rest}) for r in found) if rest else found
     # A demonstration that is nothing but text has no prompt by design.
     faults = [w for r in found for w in warnings_of(r) if (called, w.code) != ("text", "W401")]
-    if line.row.get("tools") and not keep_columns:
-        faults.append(fault("W506", "the row's tools are not used", origin=line.origin))
+    if tools and any(isinstance(r.prompt, str) for r in found):
+        message = "tools stand beside a prompt that is text"
+        faults.append(fault("W506", message, origin=line.origin))
     return Read(line.origin, found, tuple({w.code: w for w in faults}.values()), called)
 
 

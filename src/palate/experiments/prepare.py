@@ -1,5 +1,6 @@
 """A loaded model → the roles of a stage: which adapters, which reference, which heads."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,12 @@ from palate.models.load import Loaded, load, refuse_unsafe, weights_hash
 from palate.models.moving import add_moving_reference, frozen_twin
 from palate.models.reward_folder import read_model
 from palate.models.roles import Roles
+from palate.models.vocabulary import first_difference, refuse_other_tokens, tokenizer_in
 from palate.training.seeding import seeded
 from palate.training.settings import PPOSettings, RewardSettings, StageSettings
+from palate.training.stage_cautions import adapter_cautions
+
+log = logging.getLogger("palate")
 
 VALUE_KINDS = ("shared", "separate")
 
@@ -49,6 +54,7 @@ def policy_roles(
     the reference; else, with LoRA, the reference is the base with adapters off; else a frozen
     copy of the weights. A moving reference is a model of its own, equal to the policy at the start.
     """
+    _tell_adapter(loaded, settings, lora)
     roles = Roles(on_device(loaded.model), loaded.tokenizer)
     twin = frozen_twin(roles) if moving_reference and ref_model is None else None
     with seeded(settings.seed), _targets_told(settings):
@@ -64,12 +70,27 @@ def reward_roles(
     loaded: Loaded, settings: RewardSettings, *, lora: LoraConfig | None = None
 ) -> Roles:
     """A reward model to be trained, started from the SFT model."""
+    _tell_adapter(loaded, settings, lora)
     roles = Roles(on_device(loaded.model), loaded.tokenizer)
     with seeded(settings.seed), _targets_told(settings):
         roles.add_reward(
             lora or lora_config(settings), adapter=loaded.adapter, num_heads=settings.num_heads
         )
     return roles
+
+
+def _tell_adapter(loaded: Loaded, settings: StageSettings, lora: LoraConfig | None) -> None:
+    """Tell of settings that an adapter which is there already overrules."""
+    if loaded.adapter is not None:
+        tell_adapter(settings, "the model is an adapter, which goes on being trained as it is")
+    elif lora is not None:
+        tell_adapter(settings, "peft_config says what the adapter is")
+
+
+def tell_adapter(settings: StageSettings, given: str) -> None:
+    """Warn of settings of adapters that have no effect because the adapter is `given`."""
+    for sentence in adapter_cautions(settings, given):
+        log.warning("%s", sentence)
 
 
 @contextmanager
@@ -107,6 +128,7 @@ def add_value(roles: Roles, loaded: Loaded, settings: PPOSettings) -> None:
                 "or the folder of a reward model, and there is no such folder"
             )
         refuse_other_base(roles, folder)
+        refuse_other_tokens(roles.tokenizer, tokenizer_in(folder), who=f"value_model {folder}")
     with seeded(settings.seed + 1):
         roles.add_value(
             lora_config(settings), adapter=loaded.adapter, shared=settings.value_model == "shared",
@@ -150,13 +172,16 @@ def refuse_other_base(roles: Roles, folder: Path) -> None:
 def shares_base(roles: Roles, folder: Path) -> bool:
     """Whether a reward model is an adapter on the policy's base that can be applied there.
 
-    It cannot where all weights of the base are trained. An adapter that does not say which base
-    it was trained on is taken to be of this one.
+    It cannot where all weights of the base are trained, or where it reads other tokens. An adapter
+    that does not say which base it was trained on is taken to be of this one.
     """
     if not (folder / "adapter_config.json").exists():
         return False
     passport = read_passport(folder)
     base = passport.base_hash if passport is not None else None
+    own = tokenizer_in(folder)
+    if own is not None and first_difference(roles.tokenizer, own) is not None:
+        return False
     trained = "policy" in roles and roles["policy"].trainable and roles["policy"].adapter is None
     return not trained and (base is None or base == weights_hash(roles.model))
 

@@ -49,8 +49,8 @@ class GateRule:
     """What PPO does about the gate of its reward model.
 
     Attributes:
-        mode: require refuses a reward model that is not fit, warn says so and goes on, off does
-            not look.
+        mode: require refuses a reward model that is not fit or cannot be checked, warn says so and
+            goes on, off does not look.
         pairs: gives held-out pairs for a reward model that was never checked; None: there are none.
         limits: what to hold it to.
     """
@@ -172,7 +172,8 @@ def pass_gate(
 ) -> None:
     """Let a reward model through to PPO, or refuse it.
 
-    One that was never checked is checked here, where held-out pairs are known.
+    One that was never checked is checked here, where held-out pairs are known; where none are it is
+    not let through in silence.
 
     Args:
         rule: what to do.
@@ -183,7 +184,8 @@ def pass_gate(
         max_new_tokens: of samples.
 
     Raises:
-        GateError: it is not fit to be optimized against, and the rule requires that it is.
+        GateError: it is not fit to be optimized against, or nobody knows, and the rule requires
+            that it is.
     """
     if rule.mode == "off":
         return
@@ -206,12 +208,14 @@ def pass_gate(
         store_gate(report, folder, pairs)
         stored = StoredGate(not report.failed, report.verdict)
     if stored is None:
-        log.warning(
-            "reward gate: %s was not checked; do it with palate check-reward --reward %s "
-            "--data PAIRS (held-out ones)",
-            folder,
-            folder,
+        unknown = (
+            f"{folder}: the reward model was never checked, and no held-out pairs are known to do "
+            f"it on. Check it with palate check-reward --reward {folder} --data PAIRS (held-out "
+            "ones), or name such pairs (--gate-data)"
         )
+        if rule.mode == "require":
+            raise GateError(f"{unknown}, or go on unchecked with --reward-gate off")
+        log.warning("%s", unknown)
     elif stored.passed or rule.mode == "warn":
         log.info("reward gate: %s is %s", folder, stored.verdict)
     else:

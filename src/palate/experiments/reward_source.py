@@ -45,8 +45,8 @@ class RewardSource:
         weight: what its rewards are multiplied by, finite and not 0.
         folder: of a reward model.
         function: (prompts, responses, **columns) → numbers.
-        gate: what is done about a reward model that is not fit; None: one that was checked must
-            have passed.
+        gate: what is done about a reward model that is not fit; None: it must have been checked,
+            and have passed.
     """
 
     name: str

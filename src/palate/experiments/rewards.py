@@ -22,6 +22,7 @@ from palate.experiments.reward_source import RewardSource
 from palate.experiments.table import size
 from palate.models.protocols import FunctionReward, ModelReward, Reward, WeightedReward
 from palate.models.roles import Roles
+from palate.models.vocabulary import first_difference
 
 log = logging.getLogger("palate")
 
@@ -157,9 +158,8 @@ def _of_folder(
 
 
 def _write_alike(ours: PreTrainedTokenizerBase, theirs: PreTrainedTokenizerBase) -> bool:
-    same_words = ours.get_vocab() == theirs.get_vocab()
-    same_end = ours.eos_token_id == theirs.eos_token_id
-    return bool(same_words and same_end and ours.chat_template == theirs.chat_template)
+    same_tokens = first_difference(ours, theirs) is None
+    return bool(same_tokens and ours.chat_template == theirs.chat_template)
 
 
 def _sum(parts: Sequence[tuple[float, Reward]]) -> Reward:

@@ -174,7 +174,7 @@ def run_ppo(
 
     `gold` is only watched, beside the reward that is optimized. `gate` says what
     is done about the gate of the reward model in the folder (a source has its own rule); None
-    requires that one that was checked is fit.
+    requires that it was checked and is fit.
 
     Raises:
         GateError: the reward model is not fit to be optimized against; nothing was trained.

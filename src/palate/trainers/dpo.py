@@ -1,5 +1,6 @@
 """`DPOTrainer`: direct preference optimization from model objects and rows."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from palate.trainers.inputs import COMPARISONS, policy_of, take_model, take_sett
 from palate.trainers.trainer import Course, Trainer
 from palate.training.dpo import evaluate_pairs, train_dpo
 from palate.training.session import Result, Run
+
+log = logging.getLogger("palate")
 
 
 class DPOTrainer(Trainer):
@@ -56,6 +59,9 @@ class DPOTrainer(Trainer):
         peft_config: LoraConfig | None = None,
     ) -> None:
         config = take_settings(args, DPOConfig)
+        if ref_model is not None and not config.needs_reference:
+            log.warning("ref_model has no effect: loss_type %s has no reference", config.loss_type)
+            ref_model = None
         start = take_model(model, processing_class, peft_config)
         renderer = Renderer(start.loaded.tokenizer)
         roles = policy_of(

@@ -29,9 +29,10 @@ from palate.data.sources import (
 )
 from palate.data.trees import Tree
 from palate.errors import RecipeError
-from palate.experiments.prepare import policy_roles
+from palate.experiments.prepare import policy_roles, tell_adapter
 from palate.models.load import Loaded, load
 from palate.models.roles import Roles
+from palate.models.vocabulary import refuse_ids_beyond, refuse_other_tokens, tokenizer_in
 from palate.training.settings import StageSettings
 
 Settings = TypeVar("Settings", bound=StageSettings)
@@ -71,6 +72,7 @@ def take_model(model: object, processing_class: object, peft_config: object) -> 
 
     Raises:
         RecipeError: it is none of the kinds that can be trained, or two of them at once.
+        ModelError: the tokenizer gives ids for which the model has no row.
     """
     if processing_class is not None and not isinstance(processing_class, PreTrainedTokenizerBase):
         raise RecipeError(
@@ -89,6 +91,7 @@ def take_model(model: object, processing_class: object, peft_config: object) -> 
                 "merge it into its base first"
             )
         loaded = replace(loaded, tokenizer=processing_class or loaded.tokenizer)
+        refuse_ids_beyond(loaded.tokenizer, loaded.model)
         return Start(loaded, lora=peft_config, source=Path(model))
     peft = model if isinstance(model, PeftModel) else None
     if peft is not None and peft_config is not None:
@@ -110,6 +113,7 @@ def take_model(model: object, processing_class: object, peft_config: object) -> 
         )
     source = Path(plain.name_or_path) if plain.name_or_path else None
     tokenizer = processing_class or _tokenizer_beside(plain.name_or_path)
+    refuse_ids_beyond(tokenizer, plain)
     return Start(Loaded(plain, tokenizer), peft, peft_config, source)
 
 
@@ -143,6 +147,7 @@ def policy_of(
 
     Raises:
         RecipeError: `ref_model` cannot be one.
+        ModelError: `ref_model` has another tokenizer.
     """
     if start.peft is not None:
         if ref_model is not None:
@@ -155,6 +160,7 @@ def policy_of(
                 "sync_ref_model is on and the model is a PeftModel, whose reference shares its "
                 "base; give the adapter's folder as the model, or a plain model with peft_config"
             )
+        tell_adapter(settings, "the model is a PeftModel, whose adapter goes on being trained")
         on_device = start.peft.to("cuda") if torch.cuda.is_available() else start.peft
         roles = Roles(start.loaded.model, start.loaded.tokenizer)
         roles.add_peft_policy(on_device)
@@ -184,12 +190,15 @@ def _take_reference(ref_model: object, start: Start) -> PreTrainedModel:
         loaded = load(ref_model)
         if loaded.adapter is not None:
             raise RecipeError(f"{ref_model}: an adapter as ref_model; merge it into its base first")
+        refuse_other_tokens(start.loaded.tokenizer, loaded.tokenizer, who=f"ref_model {ref_model}")
         return loaded.model
     if not isinstance(ref_model, PreTrainedModel):
         raise RecipeError(
             f"ref_model is a {type(ref_model).__name__}; give a model of transformers (merge "
             "adapters into it first) or the name of its folder"
         )
+    beside = tokenizer_in(Path(ref_model.name_or_path)) if ref_model.name_or_path else None
+    refuse_other_tokens(start.loaded.tokenizer, beside, who="ref_model")
     return ref_model
 
 

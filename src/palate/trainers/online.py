@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from palate.data.render import Renderer
 from palate.data.trees import Tree
+from palate.experiments.hashes import rewards_hash
 from palate.experiments.reward_gate import GateMode
 from palate.experiments.rewards import take_reward
 from palate.trainers.arguments import strict
@@ -159,4 +160,5 @@ def _course(
         score=score,
         start=start,
         reward=taken.bill,
+        reward_hash=rewards_hash(sources),
     )

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from palate.data.render import Renderer
 from palate.data.trees import Tree
 from palate.errors import RecipeError
+from palate.experiments.hashes import rewards_hash
 from palate.experiments.prepare import add_value
 from palate.experiments.reward_gate import GateMode, GateRule
 from palate.experiments.reward_source import JUDGE_CACHE, RewardSource, reward_source
@@ -41,8 +42,8 @@ class PPOTrainer(Trainer):
             a source as `--reward` takes it (a folder, "module:function", "judge:FILE.yaml"), or
             several, whose rewards are summed.
         reward_weights: what the rewards of `reward_funcs` are multiplied by; None: 1 each.
-        reward_gate: what to do about a reward model that was checked (`palate check-reward`) and
-            is not fit to be optimized against: "require" refuses it, "warn" says so, "off" does
+        reward_gate: what to do about a reward model that was not checked (`palate check-reward`),
+            or is not fit to be optimized against: "require" refuses it, "warn" says so, "off" does
             not look.
         gold_funcs: what is really wanted, of the same kinds as `reward_funcs`: only watched, as
             `objective/gold`; `args.gold_patience` ends the run where the two part.
@@ -120,6 +121,7 @@ class PPOTrainer(Trainer):
             score=score,
             start=start,
             reward=taken.bill,
+            reward_hash=rewards_hash(sources),
         )
         super().__init__(
             course, train_dataset=train_dataset, eval_dataset=eval_dataset, callbacks=callbacks
@@ -189,4 +191,10 @@ def _source(
             f"reward_funcs[{number}] is a {type(given).__name__}; give a function (prompts, "
             "responses, **columns) → numbers, or a source such as a reward model's folder"
         )
-    return RewardSource(str(getattr(given, "__name__", given)), weight, function=given)
+    return RewardSource(_name(given), weight, function=given)
+
+
+def _name(function: RewardFunction) -> str:
+    """Where a function stands: in messages, and what a resumed run must share."""
+    of = function if hasattr(function, "__qualname__") else type(function)
+    return f"{of.__module__}:{of.__qualname__}"

@@ -46,6 +46,7 @@ class Course:
         score: trees → metrics with `eval_` before their names.
         start: the model that was given.
         reward: the reward model that it is trained against.
+        reward_hash: of everything that it is trained against.
     """
 
     stage: str
@@ -58,6 +59,7 @@ class Course:
     score: Callable[[Sequence[Tree]], dict[str, float]]
     start: Start
     reward: RewardBill | None = None
+    reward_hash: str = ""
 
 
 class Trainer:
@@ -205,7 +207,7 @@ class Trainer:
             self._start = self._find_start()
         return Work(
             course.stage, course.role, course.roles, course.settings, course.renderer, self._rows,
-            self._start, course.reward,
+            self._start, course.reward, course.reward_hash,
         )  # fmt: skip
 
     def _find_start(self) -> passport.Start:

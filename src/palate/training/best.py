@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from palate.errors import RecipeError
 from palate.models.roles import Roles
 from palate.training.checkpoint import Checkpoint, keep_checkpoint, latest_checkpoint
 from palate.training.folder import RunFolder
@@ -48,19 +47,8 @@ class Best:
     _weights: dict[str, Tensor] = field(default_factory=dict)
 
     def consider(self, number: int, metrics: Mapping[str, float]) -> bool:
-        """Take an evaluation in; True where patience is over.
-
-        Raises:
-            RecipeError: the evaluation has no such metric, and something depends on it.
-        """
+        """Take an evaluation in; True where patience is over."""
         settings, standing, name = self.settings, self.standing, self.settings.metric_for_best_model
-        if name not in metrics:
-            if settings.load_best_model_at_end or settings.early_stopping_patience:
-                raise RecipeError(
-                    f"metric_for_best_model is {name!r}, which {self.stage}'s evaluation does not "
-                    f"give; it gives {', '.join(sorted(metrics))}"
-                )
-            return False
         value, best = metrics[name], standing.best_value
         up = metric(name).direction == "up"
         better = best is None or (value > best if up else value < best)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from palate.data.trees import Forest, Tree, pack, plant
-from palate.errors import DataError
+from palate.errors import DataError, RecipeError
 from palate.models.attention import Plan
 from palate.models.moving import mix_reference, moving_weights
 from palate.models.reference import ReferenceCache
@@ -99,11 +99,13 @@ def train_dpo(
 
     Raises:
         DataError: a row is not what the loss needs.
+        RecipeError: the best metric is one of pairs, and the rows are single responses.
         GateError: policy and reference were declared equal and are not.
     """
     run = run or Run()
     _caution(pairs, settings)
     check_rows([*pairs, *eval_pairs], settings)
+    _check_best_metric(eval_pairs, settings)
     strangers = strangers_of(pairs, settings)
     # An empty cache is false.
     if cache is None or settings.moves_reference:
@@ -159,6 +161,20 @@ def _caution(pairs: Sequence[Tree], settings: DPOSettings) -> None:
             "%d rows have a margin, which has no effect: loss_type %s does not ask for a lead in "
             "rewards", num_margins, settings.loss_type,
         )  # fmt: skip
+
+
+def _check_best_metric(rows: Sequence[Tree], settings: DPOSettings) -> None:
+    """Refuse a best metric of pairs where the held-out rows are single responses.
+
+    Raises:
+        RecipeError: it is one.
+    """
+    name = settings.metric_for_best_model
+    if name != "eval_loss" and any(len(tree.responses) == 1 for tree in rows):
+        raise RecipeError(
+            f"metric_for_best_model is {name!r}, which only pairs have, but the rows are single "
+            "responses; take eval_loss"
+        )
 
 
 def check_rows(rows: Sequence[Tree], settings: DPOSettings) -> None:

@@ -60,6 +60,10 @@ def cautions(s: "DPOSettings") -> list[str]:
             "f_alpha_divergence_coef has no effect: f_divergence_type is "
             f"{s.f_divergence_type}, not alpha_divergence"
         )
+    if s.f_divergence_type != "reverse_kl" and not s.uses("f_divergence_type"):
+        found.append(
+            f"f_divergence_type has no effect: loss_type {s.loss_type} compares no two responses"
+        )
     if s.changed("loss_weights") and len(s.losses) == 1:
         found.append("loss_weights of a single loss only scales the gradient")
     for name in ("ref_model_mixup_alpha", "ref_model_sync_steps"):

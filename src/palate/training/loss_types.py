@@ -64,6 +64,27 @@ LOSS_TYPES: dict[str, LossType] = {
 ANY_DIVERGENCE = frozenset(n for n, t in LOSS_TYPES.items() if "f_divergence_type" in t.uses)
 
 
+# What the losses are called elsewhere, where the nearest spelling would be another loss.
+ELSEWHERE = {
+    "dpo": "sigmoid", "cdpo": "sigmoid, with label_smoothing", "rdpo": "robust", "slic": "hinge",
+    "sppo": "sppo_hard", "nca": "nca_pair", "exo": "exo_pair", "apo": "apo_zero, or apo_down",
+    "aot_pair": "aot", "kto_pair": "kto", "wpo": "sigmoid, with use_weighting",
+    "ld_dpo": "sigmoid, with ld_alpha", "tr_dpo": "sigmoid, with sync_ref_model",
+}  # fmt: skip
+_COMMANDS = {
+    "reward": "palate reward", "ppo": "palate ppo", "rloo": "palate online --method rloo",
+    "grpo": "palate online --method grpo", "online-dpo": "palate online --method online-dpo",
+}  # fmt: skip
+
+
+def _named_elsewhere(name: str) -> str:
+    key = name.lower()
+    if key in _COMMANDS:
+        return f"it is no loss of pairs but a method of its own: {_COMMANDS[key]}"
+    key = key.replace("-", "_")
+    return f"here it is {ELSEWHERE[key]}" if key in ELSEWHERE else ""
+
+
 def loss_names(text: str) -> tuple[str, ...]:
     """The losses of a comma-separated `loss_type`.
 
@@ -74,7 +95,10 @@ def loss_names(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in LOSS_TYPES:
             near = difflib.get_close_matches(name, LOSS_TYPES, n=1, cutoff=0.6)
-            hint = f"did you mean {near[0]!r}?" if near else f"it is one of {', '.join(LOSS_TYPES)}"
+            guess = (
+                f"did you mean {near[0]!r}?" if near else f"it is one of {', '.join(LOSS_TYPES)}"
+            )
+            hint = _named_elsewhere(name) or guess
             raise RecipeError(f"loss_type is {name!r}, which is unknown; {hint}")
         if names.count(name) > 1:
             raise RecipeError(f"loss_type names {name!r} twice; name it once, with its own weight")

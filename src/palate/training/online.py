@@ -17,12 +17,13 @@ from palate.training.best_of_n import learn_best_of_n
 from palate.training.dealing import longest_responses
 from palate.training.grpo import learn_grpo
 from palate.training.iterated_dpo import learn_iterated_dpo
+from palate.training.online_checks import cautions
 from palate.training.online_dpo import learn_online_dpo
 from palate.training.online_rollout import Task, evaluate_online
-from palate.training.online_settings import OnlineSettings, cautions
+from palate.training.online_settings import OnlineSettings
 from palate.training.reinforce import learn_reinforce
 from palate.training.rloo import learn_rloo
-from palate.training.sampling_start import check_room
+from palate.training.sampling_start import check_gold, check_room
 from palate.training.session import Result, Run, Session
 
 log = logging.getLogger("palate")
@@ -62,6 +63,7 @@ def train_online(
         run: folder, resume, listeners.
 
     Raises:
+        RecipeError: the best metric is of a gold reward, and there is none.
         GateError: policy and reference were declared equal and are not, the policy that learns
             first is not the one that was sampled from, or no reward gave a gradient.
     """
@@ -69,6 +71,7 @@ def train_online(
         log.warning("%s", sentence)
     for some in (prompts, eval_prompts):
         check_room(roles, some, settings)
+    check_gold(settings, gold)
     run = run or Run()
     task = Task(roles, prompts, settings, reward, end_tokens)
     evaluate = partial(evaluate_online, task, eval_prompts, gold=gold)

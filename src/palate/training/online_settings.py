@@ -6,7 +6,7 @@ or β of a DPO loss, which is the same number in π* ∝ π_ref · exp(r / β).
 
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 from palate.errors import RecipeError
 from palate.training.loss_types import LOSS_TYPES, loss_names
@@ -42,6 +42,10 @@ class OnlineSettings(SamplingSettings):
     `per_device_train_batch_size × gradient_accumulation_steps` prompts a step, with
     `num_samples_per_prompt` responses each.
     """
+
+    best_metrics: ClassVar[tuple[str, ...]] = (
+        *SamplingSettings.best_metrics, "eval_frac_reward_zero_std",
+    )  # fmt: skip
 
     method: Method = setting("rloo", "what is done with the responses and their rewards")
     learning_rate: float = setting(1e-5, "peak step size")
@@ -79,9 +83,6 @@ class OnlineSettings(SamplingSettings):
     round_reference: Literal["start", "last-round"] = setting(
         "start", "iterated-dpo: what a round's DPO is held to"
     )
-    metric_for_best_model: str = setting(
-        "eval_objective/rlhf_reward", "metric that names the best evaluation"
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,6 +108,11 @@ class OnlineSettings(SamplingSettings):
                 )
         elif self.learns_pairs:
             self._refuse_other_rows()
+            if not self.kl_coef:
+                raise RecipeError(
+                    f"kl_coef is 0, but method {self.method} takes it as β of its loss, which "
+                    "must be above 0"
+                )
             self.pair_settings()
 
     def _refuse_other_rows(self) -> None:
@@ -153,7 +159,7 @@ class OnlineSettings(SamplingSettings):
         Raises:
             RecipeError: they contradict each other.
         """
-        own = {f.name for f in fields(DPOSettings)}
+        own = {f.name for f in fields(DPOSettings)} - {"metric_for_best_model"}
         shared = {f.name: getattr(self, f.name) for f in fields(self) if f.name in own}
         shared |= {"beta": self.kl_coef, "loss_type": self._pair_loss}
         return DPOSettings(**shared)
@@ -166,16 +172,3 @@ class OnlineSettings(SamplingSettings):
         count = min(self.num_rounds, num_steps)
         ends = [number * num_steps // count for number in range(count + 1)]
         return [range(first + 1, last + 1) for first, last in pairwise(ends)]
-
-
-def cautions(s: OnlineSettings) -> list[str]:
-    """A sentence for each setting that was changed and that the method does not read."""
-    ours = frozenset().union(*USES.values())
-    found = []
-    for of in fields(s):
-        if of.name in ours - USES[s.method] and getattr(s, of.name) != of.default:
-            users = [name for name, uses in USES.items() if of.name in uses]
-            found.append(
-                f"{of.name} has no effect with method {s.method}: only {', '.join(users)} read it"
-            )
-    return found

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from palate.errors import RecipeError
+from palate.training.stage_cautions import dropout_caution
 
 if TYPE_CHECKING:
     from palate.training.ppo_settings import PPOSettings
@@ -56,12 +57,7 @@ def refuse_contradictions(s: "PPOSettings") -> None:
 
 def cautions(s: "PPOSettings") -> list[str]:
     """A sentence for each setting that was changed and has no effect."""
-    found = []
-    if s.lora_dropout:
-        found.append(
-            f"lora_dropout {s.lora_dropout} has no effect: PPO learns with dropout off, because "
-            "the ratio of new to old policy would else be noise"
-        )
+    found = dropout_caution(s, "PPO")
     for name in ("kl_estimator", "kl_penalty_in"):
         if s.changed(name) and not s.kl_coef:
             found.append(f"{name} has no effect: kl_coef is 0")

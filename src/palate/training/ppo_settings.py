@@ -57,9 +57,6 @@ class PPOSettings(SamplingSettings):
     gold_patience: int = setting(
         0, "evaluations in a row in which proxy and gold have parted that end the run; 0: never"
     )
-    metric_for_best_model: str = setting(
-        "eval_objective/rlhf_reward", "metric that names the best evaluation"
-    )
     value_model: str = setting(
         "shared",
         "value function: shared (a head on the policy's rows), separate (an adapter or copy of "

@@ -8,7 +8,7 @@ from palate.errors import RecipeError
 from palate.models.protocols import Reward
 from palate.models.roles import Roles
 from palate.training.ppo_checks import cautions
-from palate.training.sampling_start import check_room
+from palate.training.sampling_start import check_gold, check_room
 from palate.training.settings import PPOSettings
 
 log = logging.getLogger("palate")
@@ -30,6 +30,7 @@ def check_ppo_start(
     """
     for some in (prompts, eval_prompts):
         check_room(roles, some, settings)
+    check_gold(settings, gold)
     num_steps = settings.num_steps(len(prompts))
     if num_steps <= settings.value_warmup_steps:
         raise RecipeError(

@@ -7,6 +7,7 @@ With `num_heads` above 1 every head is trained by its own loss, from its own ini
 trunk: the mean of the heads is the reward, their spread its uncertainty.
 """
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
@@ -22,6 +23,9 @@ from palate.models.scoring import hidden_rows, raw_head_rewards_from, raw_reward
 from palate.objectives.preference import bradley_terry_loss
 from palate.training.session import Result, Run, Session
 from palate.training.settings import RewardSettings
+from palate.training.stage_cautions import reward_cautions
+
+log = logging.getLogger("palate")
 
 
 @torch.no_grad()
@@ -58,6 +62,8 @@ def train_reward(
         eval_pairs: held-out pairs, for `eval_loss` and `eval_accuracy`.
         run: folder, resume, listeners.
     """
+    for sentence in reward_cautions(settings):
+        log.warning("%s", sentence)
     samples = _start_samples(roles, pairs, settings, end_tokens)
 
     def evaluate() -> dict[str, float]:

@@ -1,6 +1,7 @@
 """What settings every method has that learns from responses which it samples itself."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from palate.errors import RecipeError
 from palate.training.stage_settings import StageSettings, not_negative, positive, setting
@@ -10,6 +11,13 @@ from palate.training.stage_settings import StageSettings, not_negative, positive
 class SamplingSettings(StageSettings):
     """Sampling, the score of a response, and the tie to the reference."""
 
+    best_metrics: ClassVar[tuple[str, ...]] = (
+        "eval_objective/rlhf_reward", "eval_objective/scores", "eval_objective/gold",
+        "eval_eos_rate", "eval_val/num_eos_tokens",
+    )  # fmt: skip
+    metric_for_best_model: str = setting(
+        "eval_objective/rlhf_reward", "metric that names the best evaluation"
+    )
     per_device_train_batch_size: int = setting(64, "prompts of a rollout")
     num_samples_per_prompt: int = setting(1, "responses sampled to each prompt")
     max_new_tokens: int = setting(64, "tokens of a response at most")

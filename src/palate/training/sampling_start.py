@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import torch
 
 from palate.data.trees import Tree, plant
+from palate.errors import RecipeError
 from palate.models.context import check_context
+from palate.models.protocols import Reward
 from palate.models.roles import Roles
 from palate.models.scoring import response_logprobs
 from palate.training.checks import check_step_zero
@@ -32,6 +34,19 @@ def check_room(roles: Roles, prompts: Sequence[Tree], settings: SamplingSettings
         max_new_tokens=settings.max_new_tokens,
         origins=[tree.origin for tree in prompts],
     )
+
+
+def check_gold(settings: SamplingSettings, gold: Reward | None) -> None:
+    """Refuse a best metric that needs a gold reward, where there is none.
+
+    Raises:
+        RecipeError: it does.
+    """
+    if settings.metric_for_best_model == "eval_objective/gold" and gold is None:
+        raise RecipeError(
+            "metric_for_best_model is 'eval_objective/gold', but there is no gold reward; name one "
+            "(--gold), or take another metric"
+        )
 
 
 @torch.no_grad()

@@ -39,6 +39,7 @@ from palate.training.schedule import learning_rate
 from palate.training.seeding import rows_of_step
 from palate.training.settings import StageSettings
 from palate.training.signals import Signals
+from palate.training.stage_cautions import cautions, without_adapter
 
 log = logging.getLogger("palate")
 
@@ -120,6 +121,9 @@ class Session:
                 f"eval_steps is {settings.eval_steps}, but there are no held-out rows to evaluate "
                 "on; give evaluation data (--eval-data, --eval-fraction), or set eval_steps to 0"
             )
+        bare = roles[trained[0]].adapter is None
+        for sentence in [*cautions(settings), *(without_adapter(settings) if bare else [])]:
+            log.warning("%s: %s", stage, sentence)
         self.stage, self.roles, self.trained, self.settings = stage, roles, trained, settings
         self.num_rows, self.num_steps = num_rows, settings.num_steps(num_rows)
         self.folder, self.resume, self.listeners = run.folder, run.resume, run.listeners

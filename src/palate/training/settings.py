@@ -5,7 +5,7 @@ methods have is `sampling_settings.py`, PPO is `ppo_settings.py`. All are found 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from palate.errors import RecipeError
 from palate.training.loss_checks import refuse_contradictions
@@ -24,6 +24,8 @@ Divergence = Literal["reverse_kl", "forward_kl", "js_divergence", "alpha_diverge
 class SFTSettings(StageSettings):
     """Supervised fine-tuning: next-token loss on responses alone."""
 
+    best_metrics: ClassVar[tuple[str, ...]] = ("eval_loss", "eval_mean_token_nll")
+
     learning_rate: float = setting(2e-5, "peak step size (TRL's SFT default for full fine-tuning)")
     use_peft: bool = setting(False, "train LoRA adapters; off: all weights")
 
@@ -31,6 +33,10 @@ class SFTSettings(StageSettings):
 @dataclass(frozen=True, kw_only=True)
 class RewardSettings(StageSettings):
     """Reward model: Bradley–Terry on a scalar read at the response's last token."""
+
+    best_metrics: ClassVar[tuple[str, ...]] = (
+        "eval_loss", "eval_accuracy", "eval_rewards/margins",
+    )  # fmt: skip
 
     learning_rate: float = setting(1e-4, "peak step size (TRL's RewardConfig)")
     label_smoothing: float = setting(0.0, "share of labels taken to be flipped, in [0, 0.5)")
@@ -54,6 +60,10 @@ class RewardSettings(StageSettings):
 @dataclass(frozen=True, kw_only=True)
 class DPOSettings(StageSettings):
     """Direct preference optimization and its family (docs/papers.md: loss, paper, deviations)."""
+
+    best_metrics: ClassVar[tuple[str, ...]] = (
+        "eval_loss", "eval_rewards/accuracies", "eval_rewards/margins",
+    )  # fmt: skip
 
     learning_rate: float = setting(1e-5, "peak step size (full weights want 1e-6 and less)")
     beta: float = setting(0.1, "strength of the tie to the reference: higher stays closer (eq. 7)")

@@ -4,9 +4,10 @@ Names are the ones that TRL users know; flags, recipe keys and Python arguments 
 Contradictions are refused where the dataclass is made; derived numbers are properties.
 """
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from palate.errors import RecipeError
 from palate.training.recipe_keys import coerced, unknown_setting
@@ -44,7 +45,13 @@ def not_negative(name: str, value: float | int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class StageSettings:
-    """What every stage has."""
+    """What every stage has.
+
+    Attributes:
+        best_metrics: what the stage's evaluation gives and can be better or worse in.
+    """
+
+    best_metrics: ClassVar[tuple[str, ...]] = ("eval_loss",)
 
     output_dir: str = setting("palate-run", "folder of the run; made if absent")
     seed: int = setting(0, "seeds initialization, order, dropout and sampling")
@@ -109,6 +116,7 @@ class StageSettings:
             )
         if self.load_best_model_at_end and not self.eval_steps:
             raise RecipeError("load_best_model_at_end needs evaluations: set eval_steps too")
+        self._check_best_metric()
         for name in self.trackers:
             check_tracker(name, given=self.report_to)
         for name, allowed in choices(type(self)).items():
@@ -116,6 +124,17 @@ class StageSettings:
                 raise RecipeError(
                     f"{name} is {getattr(self, name)!r}; it is one of {', '.join(allowed)}"
                 )
+
+    def _check_best_metric(self) -> None:
+        name, known = self.metric_for_best_model, self.best_metrics
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+            guess = f"eval_{name}" if f"eval_{name}" in known else near[0] if near else ""
+            hint = f"did you mean {guess!r}? It" if guess else "it"
+            raise RecipeError(
+                f"metric_for_best_model is {name!r}; {hint} is one of {', '.join(known)}: what "
+                "this stage's evaluation gives and what can be better or worse"
+            )
 
     @property
     def rows_per_step(self) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from palate.data.records import Preference, Prompt, prompt_key
 from palate.data.rows import to_row
+from palate.data.tools import COLUMN
 from palate.experiments.judging.judges import Judge, ScoringJudge
 from palate.experiments.judging.pairing import Meeting, Rule, meetings
 from palate.experiments.judging.probes import probe_injection
@@ -103,7 +104,8 @@ class _Rows:
         a, b = meeting.texts
         chosen, rejected = (a, b) if verdict.share == 1 else (b, a)
         prompt = meeting.candidates.prompt
-        row = to_row(Preference(prompt.prompt, chosen, rejected))
+        tools = {name: kept for name, kept in prompt.columns.items() if name == COLUMN}
+        row = to_row(Preference(prompt.prompt, chosen, rejected, columns=tools))
         row |= self._provenance(meeting, verdict, (chosen, rejected))
         if self.scores:
             # The names that --margins reads, where somebody asks for the scores' lead.
