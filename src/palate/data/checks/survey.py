@@ -20,6 +20,7 @@ from palate.data.checks.seen import Seen
 from palate.data.checks.shortcuts import shortcut_faults, try_shortcuts
 from palate.data.checks.tally import Tally
 from palate.data.faults import Fault, fault, quote
+from palate.data.formats.known import slip_of
 from palate.data.layout import AS_THEY_SAY, Layout
 from palate.errors import UsageError
 from palate.measures.estimate import Estimate
@@ -137,7 +138,9 @@ class _Pass:
         for name in row.unknown:
             if name not in self._columns:
                 self._columns.add(name)
-                message = f"{quote(name)} is a column that nothing reads"
+                near = slip_of(name)
+                hint = f"; did you mean {near}?" if near else ""
+                message = f"{quote(name)} is a column that nothing reads{hint}"
                 self.note([fault("W601", message, origin=row.origin)])
         if not row.is_bad:
             first = row.first_chosen
