@@ -81,5 +81,18 @@ def check_output(output: str | None, *, flag: str = "--output") -> None:
         raise UsageError(_cannot_write(output, error, flag)) from None
 
 
+def unreplaced(output: str, *, overwrite: bool, flag: str = "--output") -> None:
+    """Refuse a file that is there already, unless it may be replaced.
+
+    Raises:
+        UsageError: it is there.
+    """
+    if Path(output).is_file() and not overwrite:
+        raise UsageError(
+            f"{flag} {output}: is there already; choose another file, or replace it with "
+            "--overwrite"
+        )
+
+
 def _cannot_write(output: str, error: OSError, flag: str = "--output") -> str:
     return f"{flag} {output}: cannot be written ({error.strerror}); choose another file"
