@@ -126,6 +126,11 @@ FAULTS: dict[str, Kind] = {
         "warning",
         "a model will learn the shortcut; add pairs in which it fails",
     ),
+    "W420": Kind(
+        "prompt nearly in both parts",
+        "warning",
+        "keep variants of a prompt in one part; as it is, the evaluation may flatter",
+    ),
     "W501": Kind("tie", "warning", "no pair is made; --format arena-labels gives both a label"),
     "W502": Kind("both bad", "warning", "no pair is made; --format arena-labels labels both"),
     "W503": Kind("nothing ranked", "warning", "no pair is made of responses of equal rank"),
