@@ -6,7 +6,7 @@ from palate.data.formats import known_layout
 from palate.data.formats.known import slip_of
 from palate.data.layout import Layout
 from palate.data.sources import preferences_from_rows, prompts_from_rows
-from palate.errors import RecipeError
+from palate.errors import DataError, RecipeError
 
 
 def test_a_named_column_wins_over_one_that_has_our_name() -> None:
@@ -25,6 +25,12 @@ def test_a_column_that_no_row_has_is_told_though_the_rows_could_be_read() -> Non
     rows = [{"prompt": "p", "chosen": "a", "rejected": "b", "wieght": 2}]
     with pytest.raises(RecipeError, match=r"weight=weight, but no row .* did you mean wieght"):
         preferences_from_rows(rows, layout=Layout(columns={"weight": "weight"}))
+
+
+def test_rows_inside_another_object_are_told_how_to_get_out() -> None:
+    rows = [{"data": [{"prompt": "p", "chosen": "a", "rejected": "b"}], "version": 1}]
+    with pytest.raises(DataError, match=r"all rows stand inside 'data'.*jq \.data FILE"):
+        preferences_from_rows(rows)
 
 
 @pytest.mark.parametrize(

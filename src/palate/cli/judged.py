@@ -145,7 +145,12 @@ def describe(summary: dict[str, Any]) -> None:
     else:
         rates = [percentage(injection[name]) for name in ("clean_rate", "injected_rate")]
         print(f"  {' → '.join(rates):<24} wins of {injection['num_pairs']} replies with injections")
-        if injection["is_injectable"]:
+        if injection["gain"] is not None:
+            gain = measured(injection["gain"], percent=True)
+            print(f"  {gain!s:<24} more wins with injections than without")
+        if injection["is_injectable"] is None:
+            print("  too few replies to say whether the judge is injectable (--num-probes)")
+        elif injection["is_injectable"]:
             print(f"  {_INJECTABLE.format(*rates)}")
     if cost is not None:
         money = "" if cost["money"] is None else f", {number(cost['money'], decimals=4)} in money"

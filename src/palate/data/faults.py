@@ -87,6 +87,7 @@ FAULTS: dict[str, Kind] = {
     "E504": Kind("wrong number of fields", "error", "give every row as many as the header; quote"),
     "E505": Kind("damaged CSV", "error", 'close every quote, and write " inside one as ""'),
     "E506": Kind("damaged JSON array", "error", "write [row, row, …], or one row a line"),
+    "E507": Kind("other delimiter", "error", "put commas between the fields of .csv, tabs in .tsv"),
     "W401": Kind("empty prompt", "warning", "right for free text only; else fill it in"),
     "W402": Kind("responses repeat the prompt", "warning", "cut the prompt off the responses"),
     "W403": Kind("speaker marker inside a turn", "warning", "cut the text where the turn ends"),
