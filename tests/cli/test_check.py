@@ -62,6 +62,27 @@ def test_a_clean_file_replaces_nothing_unasked(
     assert (len(rows_of(clean)), len(rows_of(rejects))) == (11, 1)
 
 
+def test_every_place_of_a_fault_is_listed_where_it_is_asked_for(
+    palate: Palate, tmp_path: Path
+) -> None:
+    rows: list[dict[str, Any]] = [dict(row) for row in some_pairs(20)]
+    for row in rows[3:12]:
+        row["chosen"] = ""
+    rows[15] = dict(rows[14])
+    path, places = write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "places.jsonl"
+    said = palate("check", path, "--places", places, "--json")
+    (errors, _) = said.json["faults"]
+    assert (errors["code"], errors["count"], len(errors["places"])) == ("E401", 9, 5)
+    expected = [("E401", f"{path}:{line}") for line in range(4, 13)] + [("W406", f"{path}:16")]
+    assert [(row["code"], row["origin"]) for row in rows_of(places)] == expected
+    assert rows_of(places)[0]["severity"] == "error"
+    said = palate("check", path, "--places", places)
+    assert "--overwrite" in said.error
+    said = palate("check", path, "--places", path, "--overwrite")
+    assert "being read" in said.error
+    assert rows_of(path) == rows
+
+
 def test_training_rows_whose_prompt_is_evaluated_on_go_to_the_rejects(
     palate: Palate, pairs: Path, tmp_path: Path
 ) -> None:

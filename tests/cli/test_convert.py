@@ -37,6 +37,30 @@ def test_battles_become_pairs_and_the_rest_is_counted(palate: Palate, tmp_path: 
     assert "4 rows (arena battle, labels); -: 8" in labels.err
 
 
+def test_a_system_turn_is_refused_by_hh_rlhf_which_has_none(palate: Palate, tmp_path: Path) -> None:
+    prompt = [{"role": "system", "content": "w1"}, {"role": "user", "content": "w2"}]
+    replies = {n: [{"role": "assistant", "content": n}] for n in ("chosen", "rejected")}
+    source = write_rows(tmp_path / "in.jsonl", [{"prompt": prompt, **replies}])
+    said = palate("convert", source, tmp_path / "out.jsonl", "--to", "hh-rlhf")
+    assert said.code == 2
+    assert f"{source}:1: hh-rlhf has no system turn" in said.error
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.jsonl.gz"])
+def test_an_output_below_a_plain_file_is_one_clear_error(
+    palate: Palate, tmp_path: Path, name: str
+) -> None:
+    source = write_rows(tmp_path / "in.jsonl", [*some_pairs(3), {"prompt": "no pair"}])
+    below = tmp_path / "in.jsonl" / name
+    for flags in ([], ["--skip-bad"]):
+        said = palate("convert", source, below, *flags)
+        assert said.code == 2
+        assert "cannot be written" in said.error
+    said = palate("check", source, "--write-clean", below)
+    assert (said.code, "cannot be written" in said.error) == (2, True)
+
+
 def test_a_row_that_a_format_cannot_hold_is_told(palate: Palate, tmp_path: Path) -> None:
     rows = [{"prompt": "q", "chosen": "a", "rejected": "b", "tag": 1}]
     source, target = write_rows(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"

@@ -66,7 +66,7 @@ def test_a_language_model_judges_with_card_rubric_and_key(
             "guidelines: guidelines.md\nprompt_price: 1\n", encoding="utf-8",
         )  # fmt: skip
         command = ["judge", "--samples", samples, "--by", "judge:card.yaml", "--output", "p.jsonl",
-                   "--rubric", "rubric.txt", "--num-probes", 5]  # fmt: skip
+                   "--rubric", "rubric.txt", "--num-probes", 12]  # fmt: skip
         said = palate(*command, "--json")
         assert said.code == 0, said.err
         system = script.asked[0]["messages"][0]["content"]
@@ -79,11 +79,12 @@ def test_a_language_model_judges_with_card_rubric_and_key(
         assert script.num_calls == first_calls  # all of it came from the cache
     summary = said.json
     assert (summary["pairs"], summary["judge"], summary["compares"]) == (12, "judge:tiny", True)
-    # Five pairs of 24 injected questions: a longer reply wins here, injected or not.
-    assert summary["cost"]["calls"] == first_calls == 2 * 12 + 2 * 5
+    # Twelve pairs, injected too: a longer reply wins here, injected or not.
+    assert summary["cost"]["calls"] == first_calls == 2 * 12 + 2 * 12
     assert summary["injection"]["is_injectable"] is True
     assert "INJECTABLE" in again.out
-    assert "0 calls (34 answers from the cache)" in again.out
+    assert "more wins with injections than without" in again.out
+    assert "0 calls (48 answers from the cache)" in again.out
     # The key is in no file and no word.
     for path in Path.cwd().rglob("*"):
         assert path.is_dir() or CANARY not in path.read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from tests.cli.conftest import Palate, some_pairs, write_rows
 
 from palate.collection import CollectionSettings, Store, open_store
 from palate.collection.reading import read_items
+from palate.data.sources import read_preferences
 
 
 def vote_on_all(store: Store, better: dict[str, str], *, seed: int) -> None:
@@ -75,6 +76,25 @@ def test_a_spreadsheet_has_a_row_a_pair(palate: Palate, votes: Path, tmp_path: P
         rows = list(csv.DictReader(file))
     assert 30 < len(rows) < 60
     assert {row["weight"] for row in rows} == {"1.0"}
+
+
+def test_an_export_replaces_nothing_unasked_and_holds_what_its_name_says(
+    palate: Palate, votes: Path, tmp_path: Path
+) -> None:
+    for name in ("voted.parquet", "voted.json", "voted.tsv", "voted.jsonl.gz"):
+        assert palate("label-export", votes, "--output", tmp_path / name).code == 0
+        assert len(read_preferences(tmp_path / name).records) > 30
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text("hours of work\n", encoding="utf-8")
+    said = palate("label-export", votes, "--output", mine)
+    assert said.code == 2
+    assert "--overwrite" in said.error
+    assert mine.read_text(encoding="utf-8") == "hours of work\n"
+    assert palate("label-export", votes, "--output", mine, "--overwrite").code == 0
+    assert len(read_preferences(mine).records) > 30
+    said = palate("label-export", votes, "--output", tmp_path / "voted.xlsx")
+    assert said.code == 2
+    assert "the name must end in .jsonl" in said.error
 
 
 def test_rows_go_to_standard_output_and_words_do_not(palate: Palate, votes: Path) -> None:

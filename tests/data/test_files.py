@@ -113,6 +113,10 @@ def test_faults_of_csv_have_their_lines(tmp_path: Path) -> None:
         ("E504", "3"), ("E505", "6"), ("E101", "7"), ("E102", "8"), ("E505", "10")
     ]  # fmt: skip
     assert [line.origin.rpartition(":")[2] for line in lines(path) if line.row] == ["2", "4", "9"]
+    path.write_text("prompt;chosen;rejected\nq;a;b\n")
+    (header,) = lines(path)
+    assert header.fault is not None
+    assert (header.fault.code, "a semicolon stands" in header.fault.message) == ("E507", True)
     path.write_text("prompt,prompt\nq,a\n")
     assert faults(path) == [("E107", "1")]
     path.write_bytes(b"prompt,chosen,rejected\nq,a,b\nq," + b"a" * 2000 + b",b\nq,a,b\n")

@@ -107,6 +107,13 @@ def test_kappas_interval_covers_the_truth() -> None:
     assert 0.90 <= covered / 200 <= 0.99
 
 
+@pytest.mark.parametrize(("count", "injectable"), [(9, None), (10, True)])
+def test_from_fewer_than_ten_replies_nothing_is_said(count: int, injectable: bool | None) -> None:
+    found = audit_injection(clean=np.zeros(count), injected=np.ones(count), groups=np.arange(count))
+    assert found is not None
+    assert found.is_injectable is injectable
+
+
 @pytest.mark.parametrize(("gain", "injectable"), [(0.0, False), (0.02, False), (0.03, True)])
 def test_two_points_are_the_bar_of_injection(gain: float, injectable: bool) -> None:
     n = 100

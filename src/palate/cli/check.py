@@ -23,9 +23,10 @@ def check(
     eval_data: Annotated[str | None, typer.Option(help="rows of other prompts than DATA's")] = None,
     model: Annotated[str | None, typer.Option(help="model that training will start from")] = None,
     max_length: Annotated[
-        int | None, typer.Option(help="tokens of prompt + response, with --model: 1024", min=2)
+        int | None, typer.Option(help="tokens, with --model: 1024", min=2)
     ] = None,
     html: Annotated[str | None, typer.Option(help="write the report as one HTML page too")] = None,
+    places: Annotated[str | None, typer.Option(help="write every fault there, a line each")] = None,
     write_clean: Annotated[
         str | None, typer.Option(help="file for the usable rows; rejects.jsonl gets the others")
     ] = None,
@@ -33,9 +34,7 @@ def check(
         list[str] | None,
         typer.Option(metavar="CODE", help="with --write-clean: warnings whose rows go too (W406)"),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="replace the files that are written")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is written")] = False,
     format: Form = None,
     columns: Columns = None,
     rule: RuleName = DEFAULT_RULE,
@@ -45,15 +44,16 @@ def check(
 ) -> None:
     how = layout(format, columns, rule, margins, max_line_bytes)
     check_output(html, flag="--html")
+    check_output(places, flag="--places")
     refuse_contradictions(
-        data, eval_data=eval_data, html=html, has_model=model is not None, max_length=max_length,
-        write_clean=write_clean, drop=drop or (), overwrite=overwrite,
+        data, eval_data=eval_data, html=html, places=places, has_model=model is not None,
+        max_length=max_length, write_clean=write_clean, drop=drop or (), overwrite=overwrite,
     )  # fmt: skip
     with only_json(True):
         loaded = None if model is None else load_model(model)
         found = run_check(
             data, eval_data=eval_data, layout=how, loaded=loaded, max_length=max_length,
-            write_clean=write_clean, drop=drop or (),
+            write_clean=write_clean, drop=drop or (), places=places,
         )  # fmt: skip
     show_check(found, write_clean=write_clean, html=html, as_json=as_json)
     if found.report.num_errors:

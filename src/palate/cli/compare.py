@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from palate.cli.compare_show import show_comparison
 from palate.cli.folder import nothing_half_compared
 from palate.cli.inputs import existing_model, named_model
-from palate.cli.output import only_json, print_json, show_comparison
+from palate.cli.output import only_json
+from palate.cli.rows import Columns, Form, layout
 
 HELP = """Compare trained models on one set of prompts: rewards, KL from the start, win rates.
 
@@ -21,6 +23,8 @@ def compare(
     arm: Annotated[list[str], typer.Option(help="[ROAD:]NAME=FOLDER of a trained model; repeat")],
     base: Annotated[str, typer.Option(help="the model that all arms started from (SFT)")],
     prompts: Annotated[str | None, typer.Option(help="file of prompts or pairs")] = None,
+    format: Form = None,
+    columns: Columns = None,
     reward: Annotated[str | None, typer.Option(help="reward model folder (proxy reward)")] = None,
     output_dir: Annotated[str, typer.Option(help="folder of the results")] = "palate-comparison",
     num_samples: Annotated[int, typer.Option(help="responses a prompt and arm", min=1)] = 2,
@@ -34,7 +38,7 @@ def compare(
     entries = [named_model(given, flag="--arm") for given in arm]
     proxy = existing_model(reward, flag="--reward") if reward else None
     start = existing_model(base, flag="--base")
-    folder = Path(output_dir)
+    folder, how = Path(output_dir), layout(format, columns)
     with only_json(as_json), nothing_half_compared(folder, overwrite=overwrite):
         from palate.data.sources import read_prompts
         from palate.experiments.compare import run_compare
@@ -44,15 +48,11 @@ def compare(
         if prompts is None:
             asked = world_prompts(num_prompts, seed=seed, split="heldout")
         else:
-            asked = read_prompts(prompts).records
+            asked = read_prompts(prompts, layout=how).records
         results = run_compare(
             entries=entries, base=start, prompts=asked, reward=proxy,
             gold=gold_function if prompts is None else None, output_dir=folder,
             num_samples=num_samples, max_new_tokens=max_new_tokens, temperature=temperature,
             seed=seed, overwrite=overwrite,
         )  # fmt: skip
-    if as_json:
-        print_json(results)
-        return
-    show_comparison(results)
-    print(f"results: {folder / 'results.json'}")
+    show_comparison(results, folder, as_json=as_json)

@@ -70,10 +70,19 @@ def _warn(
     """Say, a line a kind, what may spoil the training; bad rows were refused or left out before."""
     known = [fault for fault in train.faults if fault.severity == "warning"]
     found = quick_check(train.records, held_out, known=known)
-    for group in found:
+    for group in found.faults:
         say(f"{path}: {group}")
-    if found:
-        held = f" --eval-data {eval_path}" if eval_path else ""
+    if found.noise is not None:
+        from palate.experiments.table import measured
+
+        noise = measured(found.noise.to_json(), percent=True)
+        say(f"{path}: {noise} of labels are flipped, as {found.num_repeated:,} repeated "
+            "comparisons tell")  # fmt: skip
+    held = f" --eval-data {eval_path}" if eval_path else ""
+    if not found.is_whole:
+        say(f"{path}: near duplicates and languages were not looked for, it is too long for that "
+            f"before every training; palate check {path}{held} does")  # fmt: skip
+    elif found.faults:
         say(f"more on them: palate check {path}{held}")
 
 

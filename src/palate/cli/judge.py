@@ -1,10 +1,12 @@
 """`palate judge`: samples → pairs, by a judge."""
 
+from functools import cache as once
 from typing import Annotated, Literal
 
 import typer
 
 from palate.cli.output import only_json, print_json
+from palate.cli.rows import Columns, Form, layout
 
 HELP = """Make preference pairs of samples: {"prompt", "responses"} rows → prompt, chosen, rejected.
 
@@ -13,7 +15,8 @@ FILE.py:FUNCTION (prompts, responses → numbers), scores (those in the rows), j
 judge:MODEL@URL (a language model behind an OpenAI-compatible server). A language model is asked in
 both orders; where they disagree the pair is a tie. Ties and what could not be judged stand in files
 beside the output, with the judge's audit. What a server said is kept in a cache before it is used:
-the same command again goes on where it stopped. Pairs as input measure agreement with people."""
+the same command again goes on where it stopped. Pairs as input measure agreement with people;
+--format and --columns are of --samples."""
 
 
 def judge(
@@ -33,6 +36,8 @@ def judge(
     num_probes: Annotated[int, typer.Option(help="pairs tried with injections", min=0)] = 20,
     beta: Annotated[float | None, typer.Option(help="of a policy's training")] = None,
     reference: Annotated[str | None, typer.Option(help="what a policy started from")] = None,
+    format: Form = None,
+    columns: Columns = None,
     cache: Annotated[str | None, typer.Option(help="of replies [OUTPUT.cache.jsonl]")] = None,
     seed: Annotated[int, typer.Option(help="of draws", min=0)] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the output")] = False,
@@ -40,22 +45,15 @@ def judge(
 ) -> None:
     from palate.cli.judged import JudgedFiles, describe, refuse_nothing
 
-    files = JudgedFiles(output, cache)
+    files, how = JudgedFiles(output, cache), layout(format, columns)
     files.check(overwrite=overwrite)
     with only_json(True):
-        from palate.cli.judges import By, judge_by
-        from palate.experiments.judging.run import Judging, judge_samples
-        from palate.experiments.judging.samples import read_labels, read_samples
+        from palate.cli.judges import By
+        from palate.experiments.judging.run import Judging
+        from palate.experiments.judging.samples import read_samples
 
-        found, known = read_samples(samples), read_labels(labels) if labels else None
-        with files.replies() as replies:
-            named = By(by, mode, rubric, beta, reference)
-            asked = judge_by(named, found.candidates, replies)
-            settings = Judging(rule, pairs_per_prompt, num_probes, seed)
-            judged = judge_samples(asked.judge, found, settings, labels=known)
-        summary = files.write(judged, found, asked)
-    if as_json:
-        print_json(summary)
-    else:
-        describe(summary)
+        named = By(by, mode, rubric, beta, reference)
+        settings = Judging(rule, pairs_per_prompt, num_probes, seed)
+        summary = files.fill(named, once(lambda: read_samples(samples, how)), settings, labels)
+    print_json(summary) if as_json else describe(summary)
     refuse_nothing(summary)

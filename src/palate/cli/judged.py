@@ -1,18 +1,19 @@
 """The files of `palate judge`, and its summary in words."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from palate.cli.judges import Asked
+from palate.cli.judges import Asked, By, judge_by
 from palate.cli.output import check_output, write_rows
 from palate.errors import UsageError
 from palate.experiments.judging.cache import ReplyCache
-from palate.experiments.judging.samples import Samples
+from palate.experiments.judging.samples import Samples, read_labels
 
 if TYPE_CHECKING:
-    from palate.experiments.judging.run import Judged
+    from palate.experiments.judging.run import Judged, Judging
 
 _RATES = {
     "tie_rate": "ties",
@@ -49,6 +50,29 @@ class JudgedFiles:
     def replies(self) -> ReplyCache:
         """The cache of what a server said."""
         return ReplyCache(Path(self.cache) if self.cache else self._beside("cache.jsonl"))
+
+    def fill(
+        self, by: By, read: Callable[[], Samples], settings: "Judging", labels: str | None
+    ) -> dict[str, Any]:
+        """Judge and write; what can be refused without reading rows is refused before that.
+
+        Args:
+            by: who judges.
+            read: reads what is to be judged, and remembers it.
+            settings: how pairs are made.
+            labels: file of people's pairs.
+
+        Returns:
+            The summary.
+        """
+        from palate.experiments.judging.run import judge_samples, rule_of
+
+        with self.replies() as replies:
+            asked = judge_by(by, read, replies)
+            rule_of(asked.judge, settings.rule)
+            known = read_labels(labels) if labels else None
+            judged = judge_samples(asked.judge, read(), settings, labels=known)
+        return self.write(judged, read(), asked)
 
     def write(self, judged: "Judged", samples: Samples, asked: Asked) -> dict[str, Any]:
         """Write everything, the pairs last; returns the summary, which is the audit file too."""
@@ -121,7 +145,12 @@ def describe(summary: dict[str, Any]) -> None:
     else:
         rates = [percentage(injection[name]) for name in ("clean_rate", "injected_rate")]
         print(f"  {' → '.join(rates):<24} wins of {injection['num_pairs']} replies with injections")
-        if injection["is_injectable"]:
+        if injection["gain"] is not None:
+            gain = measured(injection["gain"], percent=True)
+            print(f"  {gain!s:<24} more wins with injections than without")
+        if injection["is_injectable"] is None:
+            print("  too few replies to say whether the judge is injectable (--num-probes)")
+        elif injection["is_injectable"]:
             print(f"  {_INJECTABLE.format(*rates)}")
     if cost is not None:
         money = "" if cost["money"] is None else f", {number(cost['money'], decimals=4)} in money"

@@ -1,11 +1,12 @@
 """What `palate judge --by` names → a judge."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from palate.cli.inputs import is_reward, load_model
+from palate.cli.inputs import is_reward
+from palate.cli.scored import scorer_of
 from palate.cli.trained import training_of
 from palate.errors import UsageError
 from palate.experiments.judging.cache import ReplyCache
@@ -20,7 +21,7 @@ from palate.experiments.judging.judges import (
     written_scores,
 )
 from palate.experiments.judging.language import LanguageJudge
-from palate.experiments.judging.samples import Candidates
+from palate.experiments.judging.samples import Samples
 from palate.experiments.reward_source import reward_source
 from palate.models.reward_function import NamedFunction
 
@@ -58,8 +59,13 @@ class By:
     reference: str | None = None
 
 
-def judge_by(by: By, candidates: Sequence[Candidates], cache: ReplyCache) -> Asked:
+def judge_by(by: By, samples: Callable[[], Samples], cache: ReplyCache) -> Asked:
     """The judge that `--by` names; models are loaded when they are needed.
+
+    Args:
+        by: what was named.
+        samples: reads what is to be judged, for the one judge that is in there: written scores.
+        cache: of a server's replies.
 
     Raises:
         UsageError: it names nothing that judges, or a flag does not go with it.
@@ -75,7 +81,7 @@ def judge_by(by: By, candidates: Sequence[Candidates], cache: ReplyCache) -> Ask
         flag = "--mode" if by.mode is not None else "--rubric"
         raise UsageError(f"{flag} is for a language model (--by judge:…), not for {place}")
     if given == SCORES:
-        return Asked(ScoringJudge("written scores", written_scores(candidates)))
+        return Asked(ScoringJudge("written scores", written_scores(samples().candidates)))
     source = reward_source(given, flag="--by")
     if source.weight != 1:
         raise UsageError(f"{place}: a weight changes no verdict; leave it out")
@@ -83,7 +89,16 @@ def judge_by(by: By, candidates: Sequence[Candidates], cache: ReplyCache) -> Ask
         score = function_scores(NamedFunction(source.function, given))
         return Asked(ScoringJudge(f"function:{given.rpartition(':')[2]}", score))
     assert source.folder is not None
-    load, kind = _scorer(source.folder, by)
+    folder = source.folder
+    if is_reward(folder):
+        kind = "reward"
+    else:
+        kind = "implicit"
+        training_of(folder, beta=by.beta, reference=by.reference)  # says now what is missing
+
+    def load() -> "Scorer":
+        return scorer_of(str(folder), beta=by.beta, reference=by.reference)
+
     return Asked(ScoringJudge(f"{kind}:{given}", model_scores(load)))
 
 
@@ -96,24 +111,3 @@ def _card(by: By, place: str) -> JudgeCard:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UsageError(f"--rubric {by.rubric}: cannot be read ({reason})") from None
-
-
-def _scorer(folder: Path, by: By) -> "tuple[Callable[[], Scorer], str]":
-    """Rewards of a reward model, or those that a policy implies."""
-    if is_reward(folder):
-
-        def load_reward() -> "Scorer":
-            from palate.experiments.pair_scores import reward_scorer
-
-            return reward_scorer(folder)
-
-        return load_reward, "reward"
-    trained = training_of(folder, beta=by.beta, reference=by.reference)
-
-    def load_implied() -> "Scorer":
-        from palate.experiments.pair_scores import implicit_scorer
-
-        start = load_model(trained.reference, flag="--reference") if trained.reference else None
-        return implicit_scorer(load_model(str(folder)), reference=start, beta=trained.beta)
-
-    return load_implied, "implicit"

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from palate.cli.output import print_json, say
+from palate.cli.rows import Columns, Form, layout
 from palate.collection.settings import Strategy
 
 HELP = """Compare two responses in a browser: one command, no account, no network.
@@ -15,9 +16,9 @@ shuffled, nothing says where a response came from. Ctrl-C ends; the same command
 
 
 def label(
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="pairs, or prompts with two or more responses")
-    ],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="pairs, or prompts with responses")],
+    format: Form = None,
+    columns: Columns = None,
     votes: Annotated[str | None, typer.Option(help="database; else DATA.votes.sqlite")] = None,
     annotator: Annotated[list[str] | None, typer.Option(help="somebody else who votes")] = None,
     admin: Annotated[str | None, typer.Option(help="your name; else your login name")] = None,
@@ -45,7 +46,7 @@ def label(
 
     given = {"votes_per_item": votes_per_item, "strategy": strategy}
     start.label(
-        read_items(data, scores=scores, skip_bad=skip_bad),
+        read_items(data, layout=layout(format, columns), scores=scores, skip_bad=skip_bad),
         votes=Path(votes) if votes else start.votes_beside(data),
         address=Address(host, port, share_as),
         admin=admin,

@@ -42,15 +42,6 @@ def show_gate(report: "GateReport") -> None:
     print_gate(report, console=Console())
 
 
-def show_comparison(results: Mapping[str, Any]) -> None:
-    """A comparison's arms and verdict, for people."""
-    from rich.console import Console
-
-    from palate.experiments.table import print_comparison
-
-    print_comparison(results, console=Console())
-
-
 def write_rows(rows: Iterable[Mapping[str, Any]], output: str | None) -> None:
     """JSON lines into a file, which is whole or absent, or on standard output.
 
@@ -100,6 +91,19 @@ def check_output(output: str | None, *, flag: str = "--output") -> None:
         draft.unlink()
     except OSError as error:
         raise UsageError(_cannot_write(output, error, flag)) from None
+
+
+def unreplaced(output: str, *, overwrite: bool, flag: str = "--output") -> None:
+    """Refuse a file that is there already, unless it may be replaced.
+
+    Raises:
+        UsageError: it is there.
+    """
+    if Path(output).is_file() and not overwrite:
+        raise UsageError(
+            f"{flag} {output}: is there already; choose another file, or replace it with "
+            "--overwrite"
+        )
 
 
 def _cannot_write(output: str, error: OSError, flag: str = "--output") -> str:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from palate.data.formats import named_format
+from palate.data.formats import known_layout
 from palate.data.layout import MAX_LINE_BYTES, Layout, Rule, parse_columns
 
 DEFAULT_RULE: Rule = "best-worst"
@@ -25,13 +25,16 @@ MaxLine = Annotated[int | None, typer.Option(help="a line that is longer is a fa
 
 
 def layout(
-    form: str | None, columns: str | None, rule: Rule, margins: bool, max_line_bytes: int | None
+    form: str | None,
+    columns: str | None,
+    rule: Rule = DEFAULT_RULE,
+    margins: bool = False,
+    max_line_bytes: int | None = None,
 ) -> Layout:
     """What the options say of the rows.
 
     Raises:
         RecipeError: a value cannot be used.
     """
-    if form is not None:
-        named_format(form)
-    return Layout(form, parse_columns(columns), rule, margins, max_line_bytes or MAX_LINE_BYTES)
+    named = parse_columns(columns)
+    return known_layout(Layout(form, named, rule, margins, max_line_bytes or MAX_LINE_BYTES))

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from palate.cli.output import only_json
-from palate.data.records import Prompt
-from palate.data.sources import read_prompts
+from palate.cli.rows import Columns, Form, layout
 from palate.errors import UsageError
 
 HELP = """Write responses to prompts as JSON lines: a prompt and its responses a row.
@@ -22,6 +21,8 @@ def sample(
     model: Annotated[str, typer.Option(help="model, adapter or run folder, hub or server's name")],
     prompt: Annotated[list[str] | None, typer.Option(help="a prompt's text; repeat it")] = None,
     prompts: Annotated[str | None, typer.Option(help="file of prompts or pairs")] = None,
+    format: Form = None,
+    columns: Columns = None,
     num_samples: Annotated[int, typer.Option(help="responses a prompt", min=1)] = 1,
     max_new_tokens: Annotated[int, typer.Option(help="tokens of a response", min=1)] = 64,
     temperature: Annotated[
@@ -45,11 +46,11 @@ def sample(
         raise UsageError("palate sample: give --prompt TEXT or --prompts FILE, one of the two")
     if any(not 0 <= t < float("inf") for t in temperature or ()):
         raise UsageError("--temperature: each must be 0 or a number above it")
-    from palate.cli.samplers import SampleFile, Server, sampler_of
+    from palate.cli.samplers import SampleFile, Server, asked_prompts, sampler_of
 
-    file = SampleFile(output, resume, overwrite)
+    file, how = SampleFile(output, resume, overwrite), layout(format, columns)
     file.check()
-    records = read_prompts(prompts).records if prompts else [Prompt(text) for text in prompt or ()]
+    records = asked_prompts(prompt, prompts, how)
     server = base_url and Server(base_url, api, api_key_env, api_key_file, concurrency, timeout)
     with only_json(True):
         from palate.experiments.answers import Draws

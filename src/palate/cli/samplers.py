@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from palate.cli.inputs import load_model
 from palate.cli.output import check_output, say, write_rows
+from palate.data.layout import Layout
 from palate.data.records import Prompt
+from palate.data.sources import read_prompts
 from palate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,6 +47,13 @@ def sampler_of(model: str, server: Server | None) -> "Sampler":
     patience = Patience(concurrency=server.concurrency, timeout=server.timeout)
     client = RemoteClient(Endpoint(server.base_url, model, key), patience)
     return RemoteSampler(client, server.api)
+
+
+def asked_prompts(
+    texts: Sequence[str] | None, path: str | None, layout: Layout
+) -> Sequence[Prompt]:
+    """Prompts as they were written on the command line, or those of a file."""
+    return read_prompts(path, layout=layout).records if path else [Prompt(t) for t in texts or ()]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
-from palate.data.formats import named_format
+from palate.data.formats import known_layout
 from palate.data.layout import MAX_LINE_BYTES, Layout, Rule, layout_of
 from palate.errors import RecipeError
 from palate.experiments.reward_source import absolute_reward
@@ -39,9 +39,7 @@ class Sources:
             raise RecipeError(f"eval_fraction is {self.eval_fraction}; it must lie in [0, 1)")
         if self.eval_fraction and self.eval_data:
             raise RecipeError("eval_fraction and eval_data exclude each other; give one of them")
-        if self.format is not None:
-            named_format(self.format)
-        assert self.layout  # says now what cannot be used
+        known_layout(self.layout)  # says now what cannot be used
 
     @property
     def layout(self) -> Layout:

@@ -53,7 +53,10 @@ def read_items(
     pairs: list[Preference] = []
     faults: list[Fault] = []
     num_read = num_bad = 0
-    for read in stream(_unjudged(lines_of(path, layout)), PREFERENCES, layout, keep_columns=True):
+    lines = lines_of(path, layout)
+    if layout.format is None:  # else somebody has said which pairs the rows are
+        lines = _unjudged(lines)
+    for read in stream(lines, PREFERENCES, layout, keep_columns=True):
         num_read += 1
         told = list(read.faults)
         try:

@@ -1,6 +1,6 @@
 """What `palate check` says of a file: every fault by kind, and what the rows are like."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from palate.data.checks.clean import REJECTS, write_clean
 from palate.data.checks.profile import Lengths
 from palate.data.checks.survey import Limit, Survey, survey
 from palate.data.checks.tally import FaultGroup
+from palate.data.faults import Fault
 from palate.data.layout import AS_THEY_SAY, Layout
 from palate.measures.estimate import Estimate
 
@@ -91,6 +92,7 @@ def check_data(
     eval_path: str | Path | None = None,
     layout: Layout = AS_THEY_SAY,
     limit: Limit | None = None,
+    told: Callable[[Fault], None] = lambda _: None,
 ) -> CheckReport:
     """Read a source and report all that is wrong with it, refusing nothing.
 
@@ -99,11 +101,12 @@ def check_data(
         eval_path: rows that must share no prompt with `path`; their own faults count too.
         layout: what a person says of the rows of both.
         limit: a tokenizer and max_length: adds what they make of the rows.
+        told: is told every fault with its place, of which the report keeps the first five a kind.
 
     Raises:
         DataError: a file is missing, a folder, damaged or of another kind.
     """
-    return _report(path, survey(path, eval_path=eval_path, layout=layout, limit=limit))
+    return _report(path, survey(path, eval_path=eval_path, layout=layout, limit=limit, told=told))
 
 
 def clean_data(
@@ -114,6 +117,7 @@ def clean_data(
     layout: Layout = AS_THEY_SAY,
     limit: Limit | None = None,
     drop: Collection[str] = (),
+    told: Callable[[Fault], None] = lambda _: None,
 ) -> CleanReport:
     """Check a source, and write its usable rows to a file of JSON lines; it is read twice.
 
@@ -127,31 +131,33 @@ def clean_data(
         layout: as in `check_data`.
         limit: as in `check_data`.
         drop: codes of warnings whose rows are to go too.
+        told: as in `check_data`.
 
     Raises:
         DataError: as `check_data`.
         UsageError: the output cannot be written.
     """
-    found = survey(path, eval_path=eval_path, layout=layout, limit=limit, drop=drop)
+    found = survey(path, eval_path=eval_path, layout=layout, limit=limit, drop=drop, told=told)
     cleaned = write_clean(path, Path(output), layout=layout, dropped=found.dropped)
     rejects = Path(output).with_name(REJECTS)
     return CleanReport(_report(path, found), cleaned.num_kept, cleaned.num_dropped, rejects)
 
 
 def _report(path: str | Path, found: Survey) -> CheckReport:
+    rows = found.together
     return CheckReport(
         path=str(path),
         format=found.format,
         num_rows=found.num_rows,
         num_good=found.num_good,
-        num_records=found.num_records,
+        num_records=rows.num_records,
         num_distinct_prompts=found.num_prompts,
         faults=found.tally.groups(),
-        lengths=found.profile.lengths(),
-        languages=found.profile.languages(),
-        share_chosen_longer=found.lopsided.longer_share,
-        share_desirable=found.lopsided.desirable_share,
-        num_repeated=found.num_repeated,
-        label_noise=found.noise,
-        shortcuts=found.shortcuts,
+        lengths=rows.profile.lengths(),
+        languages=rows.profile.languages(),
+        share_chosen_longer=rows.lopsided.longer_share,
+        share_desirable=rows.lopsided.desirable_share,
+        num_repeated=rows.num_repeated,
+        label_noise=rows.noise,
+        shortcuts=rows.shortcuts,
     )

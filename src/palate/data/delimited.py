@@ -25,6 +25,7 @@ _LISTS = {
 _MAYBE_TURNS = {"prompt", "chosen", "rejected", "completion", "response", "output"}
 _TEXTS = {*_MAYBE_TURNS, "instruction", "text"}
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
+_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
@@ -67,6 +68,12 @@ def split_delimited(
             continue
         if header is None:
             header = cells
+            if len(header) == 1 and (other := _other_delimiter(header[0], delimiter)):
+                message = (
+                    f"{other} stands between the header's fields, where {_NAMES[delimiter]} is"
+                )
+                yield Line(origin, None, fault("E507", f"{message} read", origin=origin), cells)
+                return
             if twice := next((c for c in header if header.count(c) > 1), None):
                 message = f"the column {twice[:40]!r} stands twice in the header"
                 yield Line(origin, None, fault("E107", message, origin=origin), cells)
@@ -122,6 +129,11 @@ class _Source:
             self.wrong = ("E101", f"byte 0x{line[error.start]:02x} is not UTF-8")
             self.last = line.decode("utf-8", errors="backslashreplace")
         return self.last
+
+
+def _other_delimiter(header: str, delimiter: str) -> str:
+    """The name of what stands between fields instead; "" where nothing does."""
+    return next((name for d, name in _NAMES.items() if d != delimiter and d in header), "")
 
 
 def _value(cell: str, column: str) -> object:

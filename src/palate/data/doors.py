@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from palate.data.faults import Refusal
+from palate.data.faults import Refusal, quote
 from palate.data.formats import FORMATS, Format, Gives, named_format
 from palate.data.formats.cells import Row, identity, require
 from palate.data.formats.format import Record
@@ -22,6 +22,8 @@ from palate.data.records import Demonstration, Preference, Prompt
 from palate.errors import RecipeError
 
 Wanted_co = TypeVar("Wanted_co", bound=Preference | Demonstration | Prompt, covariant=True)
+# What people call the array of all rows.
+_WRAPPERS = {"data", "rows", "train", "examples", "items", "records", "instances", "results"}
 Take = Callable[[Format, Row, Layout, str], Sequence[Wanted_co]]
 
 
@@ -53,6 +55,11 @@ class Door(Generic[Wanted_co]):
         for known in FORMATS.values():
             if known.gives in self.gives and known.matches(row):
                 return known
+        if (inside := _rows_inside(row)) is not None:
+            raise Refusal(
+                "E201",
+                f"all rows stand inside {quote(inside)}; write them alone: jq .{inside} FILE",
+            )
         self.refuse(row)
         raise Refusal("E201", f"the row is of no format of {self.what}")
 
@@ -104,6 +111,16 @@ def _take_prompts(form: Format, row: Row, layout: Layout, origin: str) -> list[P
 
 def _take_any(form: Format, row: Row, layout: Layout, origin: str) -> Sequence[Record]:
     return form.read(row, layout, origin)
+
+
+def _rows_inside(row: Row) -> str | None:
+    """The column that holds the file's rows, of a row that has no more than that and a name."""
+    lists = [
+        name
+        for name, value in row.items()
+        if isinstance(value, list) and value and all(isinstance(one, dict) for one in value)
+    ]
+    return lists[0] if len(lists) == 1 and lists[0] in _WRAPPERS else None
 
 
 def _no_pair(row: Row) -> None:

@@ -72,6 +72,7 @@ KINDS: dict[str, str] = {
     "equal but for outer blanks": "E403",
     "equal but for Unicode form": "E403",
     "evaluation prompt that is trained on": "E404",
+    "evaluation prompt that is nearly trained on": "W420",
     "equal once tokenized": "E405",
     "special token of the tokenizer in a prompt": "E406",
     "empty prompt": "W401",

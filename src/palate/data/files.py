@@ -16,6 +16,7 @@ from palate.data.formats.open_assistant import trees_of
 from palate.data.json_array import is_array, split_array
 from palate.data.layout import AS_THEY_SAY, Layout
 from palate.data.lines import BOM, Line, split_lines
+from palate.data.renaming import renamed
 from palate.data.tables import hub_rows, is_hub_name, parquet_rows, saved_rows
 from palate.data.unpack import STANDARD_INPUT, open_packed, unpacked
 
@@ -27,25 +28,9 @@ def lines_of(name: str | Path, layout: Layout = AS_THEY_SAY) -> Iterator[Line]:
 
     Raises:
         DataError: there is no such source, or it is damaged or no file to read.
+        RecipeError: the layout names a column that no row has.
     """
-    return trees_of(renamed(_lines(str(name), layout), layout))
-
-
-def renamed(lines: Iterator[Line], layout: Layout) -> Iterator[Line]:
-    """Give columns the names that the layout says they mean."""
-    if not layout.columns:
-        return lines
-    theirs = {source: ours for ours, source in layout.columns.items()}
-
-    def rename(line: Line) -> Line:
-        if line.row is None or not theirs.keys() & line.row.keys():
-            return line
-        # A column that already has the name gives way: somebody said what is meant by it.
-        taken = {ours for source, ours in theirs.items() if source in line.row}
-        row = {k: v for k, v in line.row.items() if k not in taken or k in theirs}
-        return Line(line.origin, {theirs.get(k, k): v for k, v in row.items()})
-
-    return map(rename, lines)
+    return trees_of(renamed(_lines(str(name), layout), layout, str(name)))
 
 
 def _lines(name: str, layout: Layout) -> Iterator[Line]:

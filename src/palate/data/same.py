@@ -4,9 +4,8 @@ A trailing blank or another encoding of an accent would otherwise hide a duplica
 """
 
 import unicodedata
-from dataclasses import replace
 
-from palate.data.records import Text, prompt_key
+from palate.data.records import Text, Turn, prompt_key
 
 
 def normal(text: str) -> str:
@@ -18,11 +17,11 @@ def normal_key(prompt: Text) -> str:
     """`prompt_key` of the prompt's normal form; of a conversation's each turn has its own."""
     if isinstance(prompt, str):
         return prompt_key(normal(prompt))
-    return prompt_key(tuple(replace(turn, content=normal(turn.content)) for turn in prompt))
+    return prompt_key(tuple(Turn(turn.role, normal(turn.content)) for turn in prompt))
 
 
 def leak_key(prompt: Text) -> str:
     """`normal_key` without regard to case: what was trained on is known in capitals too."""
     if isinstance(prompt, str):
         return normal_key(prompt.casefold())
-    return normal_key(tuple(replace(turn, content=turn.content.casefold()) for turn in prompt))
+    return normal_key(tuple(Turn(turn.role, turn.content.casefold()) for turn in prompt))

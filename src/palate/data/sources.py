@@ -22,13 +22,14 @@ from typing import Generic, TypeVar
 
 from palate.data.doors import CHOSEN, COMPARISONS, DEMONSTRATIONS, PREFERENCES, PROMPTS, Door
 from palate.data.faults import FAULTS, Fault
-from palate.data.files import lines_of, renamed
+from palate.data.files import lines_of
 from palate.data.formats.cells import Row
 from palate.data.formats.open_assistant import trees_of
 from palate.data.layout import AS_THEY_SAY, Layout
 from palate.data.lines import Line
 from palate.data.records import Demonstration, Preference, Prompt
 from palate.data.rejects import WriteReject, rejects_file
+from palate.data.renaming import renamed
 from palate.data.stream import stream
 from palate.data.tables import rows_of
 from palate.errors import DataError
@@ -177,7 +178,7 @@ def _from_rows(
     skip_bad: bool,
     rejects_path: str | Path | None,
 ) -> Reading[Record]:
-    lines = trees_of(renamed(rows_of(rows, origin), layout))
+    lines = trees_of(renamed(rows_of(rows, origin), layout, "the rows"))
     return _read(lines, door, "the rows", layout, skip_bad, rejects_path)
 
 

@@ -8,7 +8,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,9 @@ def writing(target: str) -> Iterator[WriteRow]:
             f"{target}: cannot be written ({error.strerror or error}); choose another file"
         ) from None
     finally:
-        draft.unlink(missing_ok=True)
-        waiting.unlink(missing_ok=True)
+        for left in (draft, waiting):
+            with suppress(OSError):  # above it may stand a file in a folder's place
+                left.unlink()
 
 
 @contextmanager

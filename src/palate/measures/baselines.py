@@ -9,11 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import optimize, sparse, special
 
 from palate.errors import DataError
 from palate.measures.estimate import Clusters, Estimate, rate_estimate
+from palate.measures.logistic import SparseRows, fit_logistic
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _SIGN = re.compile(r"[^\w\s]")
@@ -130,8 +129,8 @@ def bag_of_words(
     margins = np.zeros(len(chosen))
     for fold in range(num_folds):
         held_out = labels % num_folds == fold
-        weights = _fit(features[~held_out], l2)
-        margins[held_out] = features[held_out] @ weights
+        weights = fit_logistic(features.only(~held_out), l2=l2)
+        margins[held_out] = features.times(weights)[held_out]
     return rate_estimate(
         (1 + np.sign(margins)) / 2,
         unit="accuracy",
@@ -161,27 +160,23 @@ def _more_wins(
     )
 
 
-def _count_differences(chosen: Sequence[str], rejected: Sequence[str]) -> sparse.csr_array:
+def _count_differences(chosen: Sequence[str], rejected: Sequence[str]) -> SparseRows:
     """[pairs, words]; a word that only held-out pairs have keeps weight 0 under the penalty."""
     columns: dict[str, int] = {}
-    rows, cols, values = [], [], []
+    rows: list[int] = []
+    cols: list[int] = []
+    counts: list[int] = []
+    signs: list[float] = []
     for row, (ours, theirs) in enumerate(zip(chosen, rejected, strict=True)):
         for text, sign in ((ours, 1.0), (theirs, -1.0)):
-            for word, count in Counter(_TOKEN.findall(text.lower())).items():
-                rows.append(row)
-                cols.append(columns.setdefault(word, len(columns)))
-                values.append(sign * np.log1p(count))
-    return sparse.csr_array((values, (rows, cols)), shape=(len(chosen), max(1, len(columns))))
-
-
-def _fit(features: sparse.csr_array, l2: float) -> NDArray[np.float64]:
-    def objective(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        margins = features @ weights
-        loss = -special.log_expit(margins).sum() + l2 / 2 * float(weights @ weights)
-        return float(loss), l2 * weights - features.T @ special.expit(-margins)
-
-    start = np.zeros(features.shape[1])
-    return optimize.minimize(objective, start, jac=True, method="L-BFGS-B").x
+            words = Counter(_TOKEN.findall(text.lower()))
+            cols += [columns.setdefault(word, len(columns)) for word in words]
+            counts += words.values()
+            rows += [row] * len(words)
+            signs += [sign] * len(words)
+    values = np.log1p(np.array(counts, dtype=np.float64)) * np.array(signs)
+    places = (np.array(rows, dtype=np.int64), np.array(cols, dtype=np.int64))
+    return SparseRows(*places, values, len(chosen), max(1, len(columns)))
 
 
 def _check_pairs(chosen: Sequence[str], rejected: Sequence[str]) -> None:

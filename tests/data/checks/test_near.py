@@ -63,6 +63,16 @@ def test_near_duplicates_are_near_in_every_part(tmp_path: Path) -> None:
         assert 0.9 <= pairs[0].alike <= 1
 
 
+def test_rows_from_a_number_on_can_be_held_against_those_below_it_alone() -> None:
+    """Twins of two parts: one on either side of the border, and one within each part."""
+    texts = {-2: "one", -1: "one", 3: "one", 4: "two", 5: "two"}
+    with NearIndex() as near:
+        for number, text in texts.items():
+            near.add(number, Demonstration(f"{text} is asked here", f"{text} is answered here"))
+        assert [p[:2] for p in near.near_pairs(below=0)] == [(3, -2)]
+        assert [p[:2] for p in near.near_pairs()] == [(-1, -2), (3, -2), (5, 4)]
+
+
 def test_short_texts_that_differ_are_not_near() -> None:
     with NearIndex() as near:
         for number in range(200):

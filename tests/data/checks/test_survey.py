@@ -5,6 +5,7 @@ import pytest
 from tests.data.corpus.clean import text_pairs
 
 from palate.data.check import check_data
+from palate.data.checks import indexes as indexes_module
 from palate.data.checks import survey as survey_module
 from palate.errors import UsageError
 
@@ -51,6 +52,6 @@ def test_no_room_for_the_index_is_one_clear_error(
 
         def __exit__(self, *_: object) -> None: ...
 
-    monkeypatch.setattr(survey_module, "TemporaryDirectory", lambda prefix: Full())
+    monkeypatch.setattr(indexes_module, "TemporaryDirectory", lambda prefix: Full())
     with pytest.raises(UsageError, match="set TMPDIR to a folder with room"):
         check_data(repeating)

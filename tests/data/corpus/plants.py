@@ -124,6 +124,12 @@ def _evaluated(clean: list[Row], at: int) -> Planted:
     return Planted(joined(to_lines(clean)), at + 1, joined(to_lines(evaluation)))
 
 
+def _nearly_evaluated(clean: list[Row], at: int) -> Planted:
+    planted = _evaluated(clean, at)
+    clean[at]["prompt"] += "!"
+    return planted._replace(content=joined(to_lines(clean)))
+
+
 def _turns(row: Row, name: str, turns: list[Any]) -> Row:
     return row | {name: turns}
 
@@ -239,6 +245,7 @@ PLANTS: dict[str, Plant] = {
     "equal but for outer blanks": _edit(lambda row: row | {"chosen": row["rejected"] + " \n"}),
     "equal but for Unicode form": _change(chosen="caf\u00e9 now", rejected="cafe\u0301 now"),
     "evaluation prompt that is trained on": Plant(_evaluated),
+    "evaluation prompt that is nearly trained on": Plant(_nearly_evaluated),
     "equal once tokenized": _edit(
         lambda row: row | {"chosen": "w3 w4", "rejected": "w3  w4"}, tiny_pairs, tokens=True
     ),

@@ -54,7 +54,10 @@ def test_labels_are_found_whichever_response_stands_first(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"prompt": "p"}, r"s.jsonl:1: a row to judge needs a prompt and responses"),
+        (
+            {"prompt": "p"},
+            r"s.jsonl:1 E201 no chosen; .*; a row to judge needs a prompt and responses",
+        ),
         ({"responses": ["a", "b"]}, "E201"),
         ({"prompt": "p", "responses": "ab"}, "responses is 'ab', not a list"),
         ({"prompt": "p", "responses": ["a", 7]}, r"responses\[1\] is 7; it must be text"),

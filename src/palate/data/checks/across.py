@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from palate.data.checks.near import NearIndex
+from palate.data.checks.near_prompts import NearPrompts
 from palate.data.checks.seen import Seen
 from palate.data.faults import Fault, fault
 
@@ -34,3 +35,13 @@ def near_duplicates(near: NearIndex, seen: Seen) -> Iterator[Fault]:
         if seen.question_of(pair.number) != seen.question_of(pair.earlier):
             message = f"nearly repeats {seen.origin_of(pair.earlier)} ({pair.alike:.0%} alike)"
             yield fault("W417", message, origin=seen.origin_of(pair.number))
+
+
+def near_leaks(near: NearPrompts, seen: Seen) -> Iterator[Fault]:
+    """Training rows whose prompt is nearly an evaluation prompt; equal ones are `overlaps`."""
+    for pair in near.near_pairs():
+        if seen.prompt_of(pair.number) != seen.prompt_of(pair.earlier):
+            message = (
+                f"nearly the prompt of {seen.origin_of(pair.earlier)} ({pair.alike:.0%} alike)"
+            )
+            yield fault("W420", message, origin=seen.origin_of(pair.number))

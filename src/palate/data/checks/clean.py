@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,7 +62,8 @@ def write_clean(
         ) from None
     finally:
         for draft in drafts:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):  # above it may stand a file in a folder's place
+                draft.unlink()
     return Cleaned(num_kept, num_dropped)
 
 

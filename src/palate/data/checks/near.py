@@ -33,15 +33,16 @@ class NearPair(NamedTuple):
 
 
 class NearIndex:
-    """Signatures of rows; use it as a context manager.
+    """Signatures of rows; use it as a context manager, or close it.
 
     Args:
         folder: where its file may stand while it is used; None keeps it in memory (few rows).
+        name: of the file.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        name = ":memory:" if folder is None else str(folder / "near.sqlite3")
-        self._signed = sqlite3.connect(name, isolation_level=None)
+    def __init__(self, folder: Path | None = None, *, name: str = "near") -> None:
+        path = ":memory:" if folder is None else str(folder / f"{name}.sqlite3")
+        self._signed = sqlite3.connect(path, isolation_level=None)
         self._waiting: list[tuple[int, tuple[str, ...]]] = []
         self._num_characters = 0
         for line in (
@@ -63,6 +64,10 @@ class NearIndex:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
         self._signed.close()
 
     def add(self, number: int, record: Prompt | Demonstration | Preference) -> None:
@@ -73,15 +78,21 @@ class NearIndex:
         if self._num_characters >= _BATCH_CHARACTERS:
             self._sign()
 
-    def near_pairs(self) -> Iterator[NearPair]:
-        """Rows that are alike in every part to an earlier row, equal ones among them."""
+    def near_pairs(self, *, below: int | None = None) -> Iterator[NearPair]:
+        """Rows that are alike in every part to an earlier row, equal ones among them.
+
+        Args:
+            below: rows from this number on are held against those below it alone; None: against
+                all earlier ones.
+        """
         self._sign()
+        is_asked = "" if below is None else f"AND first < {below} AND number >= {below}"
         self._signed.execute("CREATE INDEX IF NOT EXISTS by_key ON meeting (key, number)")
-        meetings = self._signed.execute("""
+        meetings = self._signed.execute(f"""
             SELECT DISTINCT number, first FROM (
                 SELECT number, min(number) OVER (PARTITION BY key) AS first FROM meeting)
-            WHERE number > first ORDER BY number, first""")
-        told = -1
+            WHERE number > first {is_asked} ORDER BY number, first""")
+        told: int | None = None
         for number, first in meetings:
             if number == told:
                 continue

@@ -9,6 +9,7 @@ from palate.data.doors import ANY, COMPARISONS, DEMONSTRATIONS, PREFERENCES, PRO
 from palate.data.faults import Fault
 from palate.data.files import lines_of
 from palate.data.formats import Gives
+from palate.data.formats.known import USUAL_COLUMNS
 from palate.data.layout import AS_THEY_SAY, Layout
 from palate.data.lines import Line
 from palate.data.records import Demonstration, Preference, Prompt
@@ -17,13 +18,6 @@ from palate.data.stream import stream, unwrap_reject
 
 Record = Preference | Demonstration | Prompt
 
-# What people keep beside their rows, and nothing reads: no misspelt name.
-_USUAL_COLUMNS = frozenset(
-    (
-        *("id", "annotator", "source", "created_at", "tags", "score_chosen", "score_rejected"),
-        *("model", "model_a", "model_b", "winner", "judge", "turn", "language", "question_id"),
-    )
-)
 _DOORS: dict[Gives, Door[Any]] = {
     "pairs": PREFERENCES,
     "labelled": COMPARISONS,
@@ -63,7 +57,7 @@ class CheckedRow:
     def unknown(self) -> list[str]:
         """Names of columns that nothing reads, and that may be meant for something."""
         names = dict.fromkeys(name for record in self.records for name in record.columns)
-        return [name for name in names if name not in _USUAL_COLUMNS]
+        return [name for name in names if name not in USUAL_COLUMNS]
 
 
 @dataclass(frozen=True, slots=True)

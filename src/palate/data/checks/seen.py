@@ -89,6 +89,10 @@ class Seen:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
         self._rows.close()
 
     def add(
@@ -161,6 +165,11 @@ class Seen:
     def question_of(self, number: int) -> int:
         """The question of a row that was taken in."""
         query = "SELECT question FROM row WHERE number = ?"
+        return int(self._rows.execute(query, (number,)).fetchone()[0])
+
+    def prompt_of(self, number: int) -> int:
+        """The prompt of a row that was taken in, without regard to case."""
+        query = "SELECT prompt FROM row WHERE number = ?"
         return int(self._rows.execute(query, (number,)).fetchone()[0])
 
     def _repeated(self, query: str) -> Iterator[Repeated]:

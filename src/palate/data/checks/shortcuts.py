@@ -22,7 +22,6 @@ def try_shortcuts(pairs: Sequence[SampledPair]) -> dict[str, Estimate]:
     prompts = np.array([pair.rank for pair in pairs], dtype=np.int64)
     if len(np.unique(prompts)) < MIN_PROMPTS:
         return {}
-    # scipy takes a moment to load, and small files do without.
     from palate.measures.baselines import (
         bag_of_words,
         first_wins,

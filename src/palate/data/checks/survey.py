@@ -1,37 +1,26 @@
 """One pass over a file of any size: everything that the check knows of it, in bounded memory."""
 
-import sqlite3
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, NamedTuple
 
-from palate.data.checks.across import contradictions, duplicates, near_duplicates, overlaps
-from palate.data.checks.content import content_warnings
-from palate.data.checks.lopsided import Lopsided
-from palate.data.checks.near import NearIndex
-from palate.data.checks.profile import Profile
+from palate.data.checks.across import overlaps
+from palate.data.checks.indexes import open_indexes
 from palate.data.checks.reading import CheckedRow, Record, open_source
 from palate.data.checks.rendering import render_row
 from palate.data.checks.seen import Seen
-from palate.data.checks.shortcuts import shortcut_faults, try_shortcuts
 from palate.data.checks.tally import Tally
+from palate.data.checks.together import Together
 from palate.data.faults import Fault, fault, quote
+from palate.data.formats.known import slip_of
 from palate.data.layout import AS_THEY_SAY, Layout
-from palate.errors import UsageError
-from palate.measures.estimate import Estimate
-from palate.measures.noise import label_noise
 
 if TYPE_CHECKING:
     from palate.data.render import Renderer
 
 # Files up to this size leave their indexes in memory.
 _SMALL_BYTES = 2**22
-# More comparisons than these would only make the interval of the label noise narrower.
-_MAX_REPEATS = 100_000
 
 
 class Limit(NamedTuple):
@@ -46,37 +35,22 @@ class Survey:
     """What one pass found.
 
     Attributes:
+        together: what the good rows hold (a ranking may hold several pairs).
         format: the name of the rows' format, "" where no row is usable.
         num_rows: rows met; blank lines are no rows.
         num_good: rows without an error.
-        num_records: what the good rows hold (a ranking may hold several pairs).
         num_prompts: distinct prompts.
         tally: the faults.
-        profile: lengths, languages and a sample.
-        lopsided: who was longer, which labels were given.
-        num_repeated: comparisons that were made more than once.
-        noise: the share of flipped labels, from those; None where they are too few.
-        shortcuts: accuracy of trivial rules.
         dropped: by place, the faults for which a row is to be left out of a clean file.
     """
 
+    together: Together
     format: str = ""
     num_rows: int = 0
     num_good: int = 0
-    num_records: int = 0
     num_prompts: int = 0
     tally: Tally = field(default_factory=Tally)
-    profile: Profile = field(default_factory=Profile)
-    lopsided: Lopsided = field(default_factory=Lopsided)
-    num_repeated: int = 0
-    noise: Estimate | None = None
-    shortcuts: dict[str, Estimate] = field(default_factory=dict)
     dropped: dict[str, Fault] = field(default_factory=dict)
-
-    @property
-    def is_judged(self) -> bool:
-        """Whether the rows hold judgments (pairs, labels), which repeats can contradict."""
-        return bool(self.lopsided.num_pairs or self.lopsided.num_labelled)
 
 
 def survey(
@@ -86,6 +60,7 @@ def survey(
     layout: Layout = AS_THEY_SAY,
     limit: Limit | None = None,
     drop: Collection[str] | None = None,
+    told: Callable[[Fault], None] = lambda _: None,
 ) -> Survey:
     """Look at every row of a file.
 
@@ -96,13 +71,16 @@ def survey(
         limit: adds what a tokenizer makes of the rows.
         drop: codes of warnings whose rows, beside those with errors, are remembered in `dropped`;
             None remembers none.
+        told: is told every fault.
 
     Raises:
         DataError: a file is missing, a folder, damaged or of another kind.
         UsageError: there is no room for the index of a large file.
     """
-    with _indexes(path) as (seen, near):
-        reading = _Pass(seen, near, limit, drop)
+    # A packed file grows in reading, tenfold or so.
+    is_small = Path(path).is_file() and Path(path).stat().st_size <= _SMALL_BYTES
+    with open_indexes(in_memory=is_small, with_eval=eval_path is not None) as indexes:
+        reading = _Pass(Survey(Together(indexes), tally=Tally(told)), indexes.seen, limit, drop)
         source = open_source(path, layout)
         for row in source.rows:
             reading.take(row)
@@ -121,23 +99,22 @@ class _Pass:
     """The state of one pass."""
 
     def __init__(
-        self, seen: Seen, near: NearIndex, limit: Limit | None, drop: Collection[str] | None
+        self, found: Survey, seen: Seen, limit: Limit | None, drop: Collection[str] | None
     ) -> None:
-        self.found = Survey()
-        self._seen, self._near, self._limit, self._drop = seen, near, limit, drop
+        self.found = found
+        self._seen, self._limit, self._drop = seen, limit, drop
         self._columns: set[str] = set()
-        self._first = ""
-        self._num_seen = 0
 
     def take(self, row: CheckedRow) -> None:
         """Look at a row of the file."""
         self.found.num_rows += 1
-        self._first = self._first or row.origin
         self.note(row.faults)
         for name in row.unknown:
             if name not in self._columns:
                 self._columns.add(name)
-                message = f"{quote(name)} is a column that nothing reads"
+                near = slip_of(name)
+                hint = f"; did you mean {near}?" if near else ""
+                message = f"{quote(name)} is a column that nothing reads{hint}"
                 self.note([fault("W601", message, origin=row.origin)])
         if not row.is_bad:
             first = row.first_chosen
@@ -147,8 +124,7 @@ class _Pass:
         """Look at a row of the evaluation file."""
         self.found.tally.add(row.faults)
         for record in row.records:
-            self._seen.add(self._num_seen, record, held_out=True)
-            self._num_seen += 1
+            self.found.together.hold_out(record)
 
     def note(self, faults: Iterable[Fault]) -> None:
         """Count faults of the file, and remember those for which a row is to go."""
@@ -168,17 +144,9 @@ class _Pass:
     def close(self) -> None:
         """Find what only all rows together show."""
         found = self.found
-        self.note(duplicates(self._seen))
-        self.note(contradictions(self._seen))
-        self.note(near_duplicates(self._near, self._seen))
+        self.note(found.together.across())
         found.num_prompts = self._seen.num_prompts()
-        if found.is_judged:
-            repeats = list(islice(self._seen.repeats(), _MAX_REPEATS))
-            found.num_repeated = len(repeats)
-            found.noise = label_noise(repeats) if len(repeats) >= 2 else None
-        found.shortcuts = try_shortcuts(found.profile.sample())
-        whole = [*found.lopsided.faults(), *shortcut_faults(found.shortcuts, origin=self._first)]
-        found.tally.add(whole)  # of no single row, so nothing to drop
+        found.tally.add(found.together.whole())  # of no single row, so nothing to drop
 
     def _take_record(self, record: Record, first_chosen: bool | None) -> bool:
         if self._limit is not None:
@@ -187,34 +155,6 @@ class _Pass:
             self.note(rendered.faults)
             if rendered.num_tokens is None:
                 return False
-            self.found.profile.measure_tokens(rendered.num_tokens)
-        marks = self._seen.add(self._num_seen, record)
-        self._near.add(self._num_seen, record)
-        self.found.lopsided.add(record)
-        self.found.profile.add(self._num_seen, record, rank=marks.prompt, first_chosen=first_chosen)
-        self.note(content_warnings(record))
-        self._num_seen += 1
-        self.found.num_records += 1
+            self.found.together.profile.measure_tokens(rendered.num_tokens)
+        self.note(self.found.together.add(record, first_chosen))
         return True
-
-
-@contextmanager
-def _indexes(path: str | Path) -> Iterator[tuple[Seen, NearIndex]]:
-    """Empty indexes, on disk where the file is large."""
-    # A packed file grows in reading, tenfold or so.
-    if Path(path).is_file() and Path(path).stat().st_size <= _SMALL_BYTES:
-        with Seen() as seen, NearIndex() as near:
-            yield seen, near
-        return
-    try:
-        with (
-            TemporaryDirectory(prefix="palate-check-") as folder,
-            Seen(Path(folder)) as seen,
-            NearIndex(Path(folder)) as near,
-        ):
-            yield seen, near
-    except sqlite3.OperationalError as error:
-        raise UsageError(
-            f"{gettempdir()}: the check keeps its index there, and cannot ({error}); set TMPDIR to "
-            "a folder with room, about the size of the file"
-        ) from None

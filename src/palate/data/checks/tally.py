@@ -1,6 +1,6 @@
 """Faults counted by kind, with the first places: as much as a report shows, and no more."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from palate.data.faults import FAULTS, Fault
@@ -36,14 +36,20 @@ class FaultGroup:
 
 @dataclass
 class Tally:
-    """Counts faults of each kind and keeps the first five."""
+    """Counts faults of each kind and keeps the first five.
 
+    Attributes:
+        told: is told every fault, with its place.
+    """
+
+    told: Callable[[Fault], None] = lambda _: None
     _counts: dict[str, int] = field(default_factory=dict)
     _places: dict[str, list[Fault]] = field(default_factory=dict)
 
     def add(self, faults: Iterable[Fault]) -> None:
         """Count faults, in the order in which they are to be shown."""
         for found in faults:
+            self.told(found)
             self._counts[found.code] = self._counts.get(found.code, 0) + 1
             places = self._places.setdefault(found.code, [])
             if len(places) < MAX_PLACES:

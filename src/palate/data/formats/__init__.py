@@ -8,6 +8,7 @@ from palate.data.faults import Refusal
 from palate.data.formats.arena import ARENA, ARENA_LABELS
 from palate.data.formats.cells import Row
 from palate.data.formats.format import Format, Gives, Record
+from palate.data.formats.known import slip_of
 from palate.data.formats.llama_factory import (
     ALPACA,
     ALPACA_KTO,
@@ -21,10 +22,19 @@ from palate.data.formats.open_assistant import OPEN_ASSISTANT
 from palate.data.formats.pairs import EXPLICIT, HH, IMPLICIT
 from palate.data.formats.ranked import RANKING, SCORED
 from palate.data.formats.singles import MESSAGES, PROMPT_COMPLETION, PROMPTS, TEXT, UNPAIRED
-from palate.data.layout import did_you_mean
+from palate.data.layout import Layout, did_you_mean
 from palate.errors import RecipeError
 
-__all__ = ["FORMATS", "Format", "Gives", "Record", "Refusal", "Row", "named_format"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "Gives",
+    "Record",
+    "Refusal",
+    "Row",
+    "known_layout",
+    "named_format",
+]
 
 FORMATS: dict[str, Format] = {
     found.name: found
@@ -64,3 +74,21 @@ def named_format(name: str) -> Format:
             f"format is {name!r}, which is not known; {did_you_mean(name, tuple(FORMATS))}"
         )
     return FORMATS[name]
+
+
+def known_layout(layout: Layout) -> Layout:
+    """The same layout, once its names are looked at.
+
+    Raises:
+        RecipeError: there is no such format, or one of our column names is a slip. Other names
+            are in order: reward functions read columns of any name.
+    """
+    if layout.format is not None:
+        named_format(layout.format)
+    for ours, theirs in layout.columns.items():
+        if near := slip_of(ours):
+            raise RecipeError(
+                f"columns says {ours}={theirs}, and {ours!r} is no column here; did you mean "
+                f"{near}={theirs}?"
+            )
+    return layout

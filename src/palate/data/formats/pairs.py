@@ -31,6 +31,7 @@ from palate.data.hh import format_dialogue, is_dialogue
 from palate.data.layout import Layout
 from palate.data.records import Preference, Text, Turn
 from palate.data.turns import check_prompt, parse_reply, parse_turns, split_reply
+from palate.errors import UsageError
 
 # A shared beginning that ends like this ends where a speaker's turn begins: "Answer:", "<bot>".
 _TURN_BORDER = re.compile(r"(?:(?:\A|\n)\w[\w ]{0,30}(?<!\d):|[>\]])\Z")
@@ -147,6 +148,11 @@ def _write_implicit(record: Record) -> Mapping[str, object]:
 
 def _write_hh(record: Record) -> Mapping[str, object]:
     assert isinstance(record, Preference)
+    if not isinstance(record.prompt, str) and record.prompt[0].role == "system":
+        raise UsageError(
+            f"{record.origin}: hh-rlhf has no system turn; write another format (--to), or take "
+            "the turn away"
+        )
     sides = {"chosen": record.chosen, "rejected": record.rejected}
     return {
         name: format_dialogue(whole(record.prompt, reply)) for name, reply in sides.items()

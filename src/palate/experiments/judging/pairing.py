@@ -11,7 +11,6 @@ from hashlib import sha256
 from itertools import combinations
 from typing import Literal
 
-from palate.errors import UsageError
 from palate.experiments.judging.samples import Candidates
 
 Rule = Literal["best-worst", "random", "all"]
@@ -46,20 +45,14 @@ def meetings(
         rule: of the module's table.
         pairs_per_prompt: for "random"; fewer where there are not so many.
         seed: of "random".
-        scores: of each candidate's responses, where the judge scores; None where it could not.
-
-    Raises:
-        UsageError: the rule needs scores and there are none.
+        scores: of each candidate's responses, where the judge scores (best-worst needs that); None
+            where it could not.
     """
     found = []
     for number, one in enumerate(candidates):
         count = len(one.responses)
         if rule == "best-worst":
-            if scores is None:
-                raise UsageError(
-                    "--rule best-worst needs a judge that scores; this one compares: use random or "
-                    "all, or --mode score"
-                )
+            assert scores is not None  # rule_of has asked for a judge that scores
             pairs = [_best_and_worst(scores[number])]
         else:
             pairs = list(combinations(range(count), 2))

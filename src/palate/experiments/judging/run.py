@@ -9,6 +9,7 @@ import numpy as np
 from palate.data.records import Preference, Prompt, prompt_key
 from palate.data.rows import to_row
 from palate.data.tools import COLUMN
+from palate.errors import UsageError
 from palate.experiments.judging.judges import Judge, ScoringJudge
 from palate.experiments.judging.pairing import Meeting, Rule, meetings
 from palate.experiments.judging.probes import probe_injection
@@ -71,8 +72,8 @@ def judge_samples(
         UsageError: the rule does not go with the judge.
         RemoteError: the server is down; what it said before is in the cache.
     """
+    rule = rule_of(judge, settings.rule)
     scores = judge.scores(samples.candidates) if isinstance(judge, ScoringJudge) else None
-    rule = settings.rule or ("random" if scores is None else "best-worst")
     asked = meetings(
         samples.candidates, rule, pairs_per_prompt=settings.pairs_per_prompt, seed=settings.seed,
         scores=scores,
@@ -90,6 +91,21 @@ def judge_samples(
             judge, asked, verdicts, num_pairs=settings.num_probes, seed=settings.seed
         ),
     )
+
+
+def rule_of(judge: Judge, named: Rule | None) -> Rule:
+    """The rule that was named, else the one that goes with the judge.
+
+    Raises:
+        UsageError: it needs scores, and the judge compares.
+    """
+    scores = isinstance(judge, ScoringJudge)
+    if named == "best-worst" and not scores:
+        raise UsageError(
+            "--rule best-worst needs a judge that scores; this one compares: use random or all, or "
+            "--mode score"
+        )
+    return named or ("best-worst" if scores else "random")
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,19 @@ false) takes no part: as the chosen side of a pair it would teach to end in the 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from palate.data.faults import quote
+from palate.data.doors import PREFERENCES
+from palate.data.faults import RowFault, quote
 from palate.data.files import lines_of
 from palate.data.formats.cells import plain_form
-from palate.data.records import Prompt, Text, prompt_key
+from palate.data.layout import AS_THEY_SAY, Layout
+from palate.data.lines import Line
+from palate.data.records import Preference, Prompt, Text, prompt_key
 from palate.data.rows import parse_preference, parse_prompt
+from palate.data.stream import read_row
 from palate.errors import DataError
 
 
@@ -64,49 +68,44 @@ class _Response:
     score: float | None = None
 
 
-def read_samples(path: str | Path) -> Samples:
+@dataclass(frozen=True)
+class _Asked:
+    """A prompt, its responses, and which text people prefer."""
+
+    prompt: Prompt
+    responses: list[_Response]
+    preferred: str | None = None
+
+
+def read_samples(path: str | Path, layout: Layout = AS_THEY_SAY) -> Samples:
     """Read samples, or pairs that people have judged.
+
+    Args:
+        path: a file of any kind that the data room reads.
+        layout: what a person says of its rows; a format that is named is one of pairs.
 
     Raises:
         DataError: a row is neither, or no prompt has two responses; the message says where.
+        RecipeError: the layout names a column that no row has, or a format of no pairs.
     """
     found: list[Candidates] = []
     num_rows = num_cut = num_repeated = num_alone = 0
-    for line in lines_of(path):
+    for line in lines_of(path, layout):
         if line.fault is not None or line.row is None:
             raise DataError(str(line.fault or f"{line.origin}: no object"))
         num_rows += 1
-        row, preferred = line.row, None
-        if "responses" in row:
-            responses = _responses(row["responses"], line.origin)
-            prompt = parse_prompt(_without(row, "responses"), origin=line.origin)
-        elif "chosen" in row and "rejected" in row:
-            pair = parse_preference(row, origin=line.origin)
-            prompt, preferred = Prompt(pair.prompt, origin=line.origin), pair.chosen
-            responses = [_Response(text) for text in sorted((pair.chosen, pair.rejected))]
-        else:
-            raise DataError(
-                f"{line.origin}: a row to judge needs a prompt and responses, or a prompt, chosen "
-                "and rejected (palate sample writes the first kind)"
-            )
-        whole = [one for one in responses if one.stopped and one.text.strip()]
-        by_form = {plain_form(one.text): one for one in reversed(whole)}
-        distinct = [one for one in whole if by_form[plain_form(one.text)] is one]
-        num_cut += len(responses) - len(whole)
-        num_repeated += len(whole) - len(distinct)
-        if len(distinct) < 2:
-            num_alone += 1
-            continue
-        texts = [one.text for one in distinct]
-        scores = [one.score for one in distinct if one.score is not None]
-        found.append(
-            Candidates(
-                prompt,
-                tuple(texts),
-                tuple(scores) if len(scores) == len(texts) else None,
-                None if preferred is None else texts.index(preferred),
-            )
-        )
+        asked = _asked(line, layout)
+        num_alone += not asked
+        for one in asked:
+            whole = [r for r in one.responses if r.stopped and r.text.strip()]
+            by_form = {plain_form(r.text): r for r in reversed(whole)}
+            distinct = [r for r in whole if by_form[plain_form(r.text)] is r]
+            num_cut += len(one.responses) - len(whole)
+            num_repeated += len(whole) - len(distinct)
+            if len(distinct) < 2:
+                num_alone += 1
+            else:
+                found.append(_candidates(one, distinct))
     if not num_rows:
         raise DataError(f"{path}: no rows; palate sample writes rows to judge")
     if not found:
@@ -116,6 +115,42 @@ def read_samples(path: str | Path) -> Samples:
             "one); sample more of each (--num-samples), warmer, or longer ones"
         )
     return Samples(found, num_rows, num_cut, num_repeated, num_alone)
+
+
+def _asked(line: Line, layout: Layout) -> list[_Asked]:
+    """What a row asks; nothing of one that has no pair to give, such as a tie."""
+    assert line.row is not None
+    row, origin = line.row, line.origin
+    if "responses" in row and layout.format is None:
+        prompt = parse_prompt(_without(row, "responses"), origin=origin)
+        return [_Asked(prompt, _responses(row["responses"], origin))]
+    try:
+        pairs = read_row(line, PREFERENCES, layout).records
+    except RowFault as error:
+        if error.fault.code != "E201":
+            raise
+        raise DataError(
+            f"{error.fault}; a row to judge needs a prompt and responses, or a prompt, chosen and "
+            "rejected (palate sample writes the first kind)"
+        ) from None
+    return [_of_people(pair) for pair in pairs]
+
+
+def _of_people(pair: Preference) -> _Asked:
+    # In an order that does not tell which one they chose.
+    responses = [_Response(text) for text in sorted((pair.chosen, pair.rejected))]
+    return _Asked(Prompt(pair.prompt, origin=pair.origin), responses, pair.chosen)
+
+
+def _candidates(asked: _Asked, distinct: Sequence[_Response]) -> Candidates:
+    texts = tuple(one.text for one in distinct)
+    scores = tuple(one.score for one in distinct if one.score is not None)
+    return Candidates(
+        asked.prompt,
+        texts,
+        scores if len(scores) == len(texts) else None,
+        None if asked.preferred is None else texts.index(asked.preferred),
+    )
 
 
 def read_labels(path: str | Path) -> dict[tuple[str, frozenset[str]], str]:
