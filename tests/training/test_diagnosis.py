@@ -49,9 +49,7 @@ def test_a_finding_is_told_once_and_kept(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 def test_a_finding_that_is_named_ends_the_run_saved(tmp_path: Path) -> None:
-    settings = settings_of(
-        "reward", **STILL, stop_on="overfitting, learning-rate-zero", save_steps=50
-    )
+    settings = settings_of("reward", **STILL, stop_on="overfitting, learning-rate-zero")
     folder = RunFolder(tmp_path / "run")
     result = in_folder("reward", folder, settings, start("reward"), evaluate=False)
     assert (result.steps, result.stop_reason) == (3, "finding:learning-rate-zero")

@@ -328,7 +328,8 @@ class Session:
             self._run_evaluation(number)
         if self._sample and (not settings.sample_steps or number % settings.sample_steps):
             self._sample(number)
-        if self.folder and settings.save_steps and number % settings.save_steps:
+        saving = number % settings.save_steps if settings.save_steps else self._diagnosis.ended
+        if self.folder and saving:
             self._save(number)
         self._best.settle()
 

@@ -240,6 +240,34 @@ def test_a_run_without_a_reference_has_no_log_ratios() -> None:
     assert found(rows) == {}
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"learning_rate": 1.0},
+        {"value_warmup_steps": 4},
+        {"value_warmup_steps": 1, "logging_steps": 2},
+    ],
+)
+def test_a_policy_that_warms_up_is_not_called_still(settings: dict[str, float]) -> None:
+    """Its learning rate is far from its peak, or its values learn first."""
+    still = of(ROLLED, objective__kl_k3=0.0, objective__kl=0.0, update__lost=0.9)
+    assert found(still, settings) == {}
+    assert "updates-lost" in found(still, {})
+    assert "inactive-adapter" in found(of(ROLLED, objective__kl_k3=0.0), {})
+
+
+@pytest.mark.parametrize("settings", [{"sync_ref_model": True}, {"round_reference": "last-round"}])
+def test_a_reference_that_follows_is_near_by_right(settings: dict[str, Any]) -> None:
+    assert found(of(FINE, reference_gap=0.1), {**DPO, **settings}) == {}
+
+
+def test_a_loss_on_a_larger_scale_may_rise_by_more() -> None:
+    """IPO at β 0.1 starts at 25."""
+    rows = [{n: v * (36 if "loss" in n else 1) for n, v in row.items()}
+            for row in evals([0.66, 0.61, 0.6, 0.6, 0.61, 0.62])]  # fmt: skip
+    assert found(rows) == {}
+
+
 def test_a_level_that_is_none_is_refused() -> None:
     row = Finding("no-endings", "note", 1, "").to_json() | {"level": "fatal"}
     with pytest.raises(ValueError, match="'fatal' is no level"):

@@ -3,8 +3,9 @@
 from palate.measures.findings.curves import RECENT, Curves, Point
 from palate.measures.findings.finding import Rule, Sighting
 
-# Nats a response: less than rounding of float32 sums gives a policy that stands still.
-STANDING_STILL = 1e-5
+# Nats a response: what rounding of float32 sums gives a policy that stands still; its KL, which is
+# of one forest scored twice, is exactly 0.
+STANDING_STILL, STILL_KL = 1e-5, 1e-12
 # Nats a response by which policy and reference have parted after half of the run.
 BARELY = 0.2
 BARELY_KL = 0.005
@@ -28,9 +29,26 @@ def _movement(curves: Curves) -> list[Point]:
 def _stands_still(curves: Curves) -> list[Point]:
     """Evidence that nothing has moved at all; [] where something has, or too little was seen."""
     found = _movement(curves)
-    if not found or any(abs(point.value) > STANDING_STILL for point in found):
+    limits = {"objective/kl_k3": STILL_KL}
+    if any(abs(point.value) > limits.get(point.metric, STANDING_STILL) for point in found):
         return []
     return found
+
+
+def _under_way(curves: Curves) -> bool:
+    """Whether the policy has made steps of a usual size: the warm-ups are over."""
+    highest, peak = curves.column("learning_rate").highest, curves.number("learning_rate")
+    rows = RECENT * (curves.number("logging_steps") or 1)
+    values_alone = (curves.number("value_warmup_steps") or 0) + rows
+    if curves.number("value_warmup_steps") and curves.step <= values_alone:
+        return False
+    return highest is not None and (peak is None or highest.value >= peak / 2)
+
+
+def _moving_reference(curves: Curves) -> bool:
+    """Whether the reference follows the policy, so that the two never part far."""
+    settings = curves.settings
+    return bool(settings.get("sync_ref_model")) or settings.get("round_reference") == "last-round"
 
 
 def _updates(curves: Curves) -> float:
@@ -96,7 +114,7 @@ def _inactive_adapter(curves: Curves) -> Sighting | None:
         words = f"the loss is {loss.value:.4g}, but no gradient reaches the trained weights"
         return Sighting("sick", f"{words}: another adapter is scored than trained", (norm, loss))
     still = _stands_still(curves)
-    if not still or not _updates(curves):
+    if not still or not _updates(curves) or not _under_way(curves):
         return None
     words = (
         f"gradients arrive (norm {_updates(curves):.3g}) and weights are updated, but no "
@@ -110,12 +128,16 @@ def _lost(curves: Curves) -> Sighting | None:
     rate = curves.column("learning_rate").highest
     if lost is None or lost.value < LOST or (rate and rate.value <= NO_STEP):
         return None
+    if not _under_way(curves):
+        return None
     words = f"{lost.value:.0%} of the weights with a gradient are left as they were by an update"
     return Sighting("sick" if lost.value >= MOSTLY_LOST else "warning", words, (lost,))
 
 
 def _barely_moves(curves: Curves) -> Sighting | None:
     if curves.progress < HALF or _stands_still(curves) or _lost(curves):
+        return None
+    if _moving_reference(curves) or not _under_way(curves):
         return None
     found = _movement(curves)
     limits = {"objective/kl_k3": BARELY_KL}
@@ -191,8 +213,8 @@ LEARNING: dict[str, Rule] = {
         "nothing learns: another adapter is scored than trained",
         "Weights get gradients and updates, or the loss is there without a gradient, and no "
         "log-probability moves.",
-        f"grad_norm above 0 and reference_gap (or KL) below {STANDING_STILL:g} nats a response; "
-        "or grad_norm exactly 0 with a loss that is not 0",
+        f"grad_norm above 0, warm-ups over, and reference_gap below {STANDING_STILL:g} nats a "
+        "response (or a KL of 0); or grad_norm exactly 0 with a loss that is not 0",
         NOTHING,
         "look which adapter is active while rows are scored; load the adapter folder as --model "
         "instead of activating it by hand",

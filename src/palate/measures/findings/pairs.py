@@ -27,7 +27,10 @@ def _overfitting(curves: Curves) -> Sighting | None:
     last, lowest, train = curves.last(name), curves.column(name).lowest, curves.recent("loss")
     if last is None or lowest is None or train is None or lowest.step == last.step:
         return None
-    if last.value - lowest.value < RISE or last.value - train.value < GAP:
+    first = curves.column("loss").points[0]
+    # Other losses than log σ have other scales: what a coin has tells them.
+    scale = max(1.0, first.value / COIN)
+    if last.value - lowest.value < RISE * scale or last.value - train.value < GAP * scale:
         return None
     words = (
         f"the held-out loss rose from {lowest.value:.3f} (step {lowest.step}) to {last.value:.3f}, "
@@ -117,7 +120,8 @@ PAIRS: dict[str, Rule] = {
         "Held-out and training loss part: β is too low, there are too many epochs, or too few "
         "pairs.",
         f"the held-out loss is ≥ {RISE:g} nats above its lowest and ≥ {GAP:g} above the training "
-        "loss: warning; of pairs, above log 2 as well: sick",
+        "loss: warning; of pairs, above log 2 as well: sick (of a loss that starts above log 2, as "
+        "many times more)",
         "ours, set on seeds 0–9",
         "stop earlier (early_stopping_patience, load_best_model_at_end), train for fewer epochs, "
         "raise beta, or collect more pairs",
