@@ -235,7 +235,7 @@ LEARNING: dict[str, Rule] = {
         "learning rate too low, or the run too short.",
         f"after half of the run reference_gap is below {BARELY:g} nats a response; with "
         f"sampling, objective/kl_k3 is below {BARELY_KL:g}",
-        "ours, set on seeds 0–9",
+        "ours, set on seeds 0–3",
         "lower beta (kl_coef), raise learning_rate, or train for more steps",
         _barely_moves,
     ),
@@ -255,7 +255,7 @@ LEARNING: dict[str, Rule] = {
         "making them likely.",
         f"start/surprise ≥ {SURPRISE:g} nats a token at step 1: warning; ≥ {STRANGE:g}: sick; a "
         "model's own samples give 0 in expectation",
-        "ours, set on seeds 0–9; the remedy: Rafailov et al. 2023 (arXiv:2305.18290), section 4",
+        "ours, set on seeds 0–3; the remedy: Rafailov et al. 2023 (arXiv:2305.18290), section 4",
         "do SFT on the chosen responses first (palate sft --use-chosen)",
         _mismatch,
     ),

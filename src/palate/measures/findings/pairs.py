@@ -122,7 +122,7 @@ PAIRS: dict[str, Rule] = {
         f"the held-out loss is ≥ {RISE:g} nats above its lowest and ≥ {GAP:g} above the training "
         "loss: warning; of pairs, above log 2 as well: sick (of a loss that starts above log 2, as "
         "many times more)",
-        "ours, set on seeds 0–9",
+        "ours, set on seeds 0–3",
         "stop earlier (early_stopping_patience, load_best_model_at_end), train for fewer epochs, "
         "raise beta, or collect more pairs",
         _overfitting,
@@ -133,7 +133,7 @@ PAIRS: dict[str, Rule] = {
         "likely instead is something else. A small fall is usual in DPO.",
         f"chosen responses have lost ≥ {DISPLACED:.0%} of the reference's log-probability and "
         f"≥ {DISPLACED_NATS:g} nats: warning; ≥ {FAR_DISPLACED:.0%}: sick",
-        "ours, set on seeds 0–9; the effect: Razin et al. 2024 (arXiv:2410.08847)",
+        "ours, set on seeds 0–3; the effect: Razin et al. 2024 (arXiv:2410.08847)",
         "add a likelihood term (loss_type sigmoid,sft), raise beta, lower learning_rate, or leave "
         "out pairs whose two responses hardly differ",
         _displacement,
@@ -155,7 +155,7 @@ PAIRS: dict[str, Rule] = {
         f"after half of the run eval_rewards/confident_errors ≥ {CONFIDENT:.0%}: warning; "
         f"≥ {VERY_CONFIDENT:.0%}: sick; only where held-out accuracy is ≥ {CHANCE - 0.05:.0%} and "
         "nothing is overfitted",
-        "ours, set on seeds 0–9",
+        "ours, set on seeds 0–3",
         "set label_smoothing (loss_type robust) to the share, look at palate label-quality and at "
         "the contradictions that palate check lists",
         _label_noise,
@@ -164,7 +164,7 @@ PAIRS: dict[str, Rule] = {
         "the reward model tells little more than a coin",
         "A policy that is optimized against it learns noise.",
         f"no evaluation reaches {CHANCE:.0%} accuracy by the end: warning; {COIN_TOSS:.0%}: sick",
-        "ours, set on seeds 0–9; the gate before PPO asks for more (palate check-reward)",
+        "ours, set on seeds 0–3; the gate before PPO asks for more (palate check-reward)",
         "start from the SFT model, give more pairs, look at label noise and at lengths",
         _near_chance,
     ),
@@ -173,7 +173,7 @@ PAIRS: dict[str, Rule] = {
         "What the model has learned of the pairs is mostly their length; a policy that is "
         "optimized against it will grow or shrink.",
         f"|eval_rewards/length_correlation| ≥ {LENGTH:g}",
-        "ours, set on seeds 0–9",
+        "ours, set on seeds 0–3",
         "balance lengths among the pairs, or take ld_alpha, or a loss of mean log-probabilities",
         _rewards_length,
     ),

@@ -166,7 +166,7 @@ SAMPLED: dict[str, Rule] = {
         "little of the samples.",
         f"objective/kl ≥ {KL:g} nats a response and ≥ {KL_PER_TOKEN:g} a token: warning; "
         f"≥ {FAR_KL_PER_TOKEN:g} a token: sick",
-        "ours, set on seeds 0–9",
+        "ours, set on seeds 0–3",
         "raise kl_coef, lower learning_rate, set kl_budget, or let kl_coef adapt (adap_kl_ctrl)",
         _kl,
     ),
@@ -174,7 +174,7 @@ SAMPLED: dict[str, Rule] = {
         "the policy says the same to everybody",
         "Samples have become nearly certain, so that there is nothing left to explore.",
         f"entropy a token is ≤ {COLLAPSED:.0%} of the first rollouts': warning; ≤ {DEAD:.0%}: sick",
-        "ours, set on seeds 0–9",
+        "ours, set on seeds 0–3",
         "raise kl_coef or entropy_coef, lower learning_rate, or stop earlier",
         _entropy,
     ),
@@ -183,7 +183,7 @@ SAMPLED: dict[str, Rule] = {
         "The policy loops; rewards of a model often miss it.",
         f"repetition ≥ {REPEATING:.0%} and ≥ {MORE_REPETITION:.0%} above the first rollouts': "
         f"warning; ≥ {LOOPING:.0%}: sick",
-        "ours, set on seeds 0–9; the measure: Welleck et al. 2019 (arXiv:1908.04319), seq-rep-4",
+        "ours, set on seeds 0–3; the measure: Welleck et al. 2019 (arXiv:1908.04319), seq-rep-4",
         "look at samples.jsonl; raise kl_coef, and probe the reward model (palate check-reward)",
         _repetition,
     ),
@@ -192,7 +192,7 @@ SAMPLED: dict[str, Rule] = {
         "Responses run into max_new_tokens: their score is read where the model was cut off.",
         f"eos_rate < {ENDING:.0%}, or ≥ {FEWER_ENDINGS:.0%} below the first rollouts': warning; "
         f"≤ {HARDLY_ENDING:.0%}: sick",
-        "ours, set on seeds 0–9",
+        "ours, set on seeds 0–3",
         "raise max_new_tokens or missing_eos_penalty, and see that SFT rows end",
         _endings,
     ),
@@ -201,7 +201,7 @@ SAMPLED: dict[str, Rule] = {
         "That may be wanted; where the reward pays for it, see length-exploitation.",
         f"mean length ≥ {LONGER:g} or ≤ {SHORTER:.2f} times the first rollouts': note; {FAR:g} "
         "times, or as many times shorter: warning",
-        "ours, set on seeds 0–9",
+        "ours, set on seeds 0–3",
         "compare with a length-controlled win rate; raise kl_coef",
         _length_drift,
     ),
@@ -210,7 +210,7 @@ SAMPLED: dict[str, Rule] = {
         "Samples drift towards the length that the reward prefers, longer or shorter.",
         f"length-drift, and scores correlated with length by ≥ {EXPLOITED:g} in its direction in "
         "the first rows of the log",
-        "ours, set on seeds 0–9; the effect: Singhal et al. 2023 (arXiv:2310.03716)",
+        "ours, set on seeds 0–3; the effect: Singhal et al. 2023 (arXiv:2310.03716)",
         "train the reward model on pairs of balanced length; probe it with palate check-reward",
         _length_exploitation,
     ),
@@ -229,7 +229,7 @@ SAMPLED: dict[str, Rule] = {
         "Advantages are as noisy as without values: PPO learns slowly and needs more samples.",
         f"val/explained_variance never above {EXPLAINED:g} in a mean of {RECENT} rows, after half "
         "of the run (a policy that has settled leaves little to explain, so the best counts)",
-        "ours, set on seeds 0–9; 0 is what a constant would have",
+        "ours, set on seeds 0–3; 0 is what a constant would have",
         "raise vf_coef, set value_warmup_steps, take --value-model separate or a reward model; "
         "or palate online --method rloo, which needs no values",
         _value,
@@ -239,7 +239,7 @@ SAMPLED: dict[str, Rule] = {
         "Within the passes over one rollout the policy leaves the one that sampled it.",
         f"clipped ratios ≥ {CLIPPED:.0%} or policy/approxkl_avg ≥ {APPROX_KL:g} nats a token: "
         f"warning; clipped ≥ {MOSTLY_CLIPPED:.0%}: sick",
-        "ours, set on seeds 0–9",
+        "ours, set on seeds 0–3",
         "lower num_ppo_epochs (num_iterations) or learning_rate, or set target_kl",
         _off_policy,
     ),
