@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization methods honesty round-trips real-server label-storm label-pictures label-pages bench-speed settings-survey clean
+.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization methods honesty round-trips real-server label-storm label-pictures label-pages bench-speed settings-survey diagnose-table clean
 
 setup: $(STAMP)
 
@@ -40,6 +40,10 @@ docs: setup
 # Larger than the fast tier: run when what they show has changed.
 known-optimum: setup
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.training.known_optimum docs/known-optimum.md
+
+# Half an hour on one core; goes on where it was stopped.
+diagnose-table: setup
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.training.diagnose_table docs/diagnose.md --kept benchmarks/runs/diagnose
 
 round-trips: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/data/formats/test_round_trips.py -m slow

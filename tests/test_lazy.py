@@ -30,6 +30,8 @@ LIGHT = [
     "palate.training.settings",
     "palate.training.online_settings",
     "palate.experiments",
+    "palate.experiments.diagnose",
+    "palate.measures.findings.rules",
     "palate.trainers",
     "palate.trainers.configs",
     "palate.web",

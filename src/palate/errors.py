@@ -52,9 +52,16 @@ class NumericalError(PalateError, ArithmeticError):
 
 
 class GateError(PalateError):
-    """A check refused to go on: step-0 identity broken, gradients missing, reward model unfit."""
+    """A check refused to go on: step-0 identity broken, gradients missing, reward model unfit.
+
+    `finding` is the name under which `palate diagnose` explains it; "" where it does not.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, *, finding: str = "") -> None:
+        super().__init__(message)
+        self.finding = finding
 
 
 class RemoteError(PalateError):

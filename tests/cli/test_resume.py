@@ -36,8 +36,9 @@ def test_sigterm_then_resume_equals_a_straight_run(
     out, err = process.communicate(timeout=60)
     assert process.returncode == 143
     assert out == ""
-    (line,) = err.strip().splitlines()
+    *findings, line = err.strip().splitlines()
     assert "--resume" in line
+    assert all("docs/findings.md#" in told for told in findings)
     done = log.read_text().count("\n")
     assert 3 <= done < 24
 

@@ -268,6 +268,7 @@ def test_evaluate_before_and_after_training(tmp_path: Path) -> None:
     assert set(before) == {
         "eval_loss", "eval_rewards/chosen", "eval_rewards/rejected", "eval_rewards/margins",
         "eval_rewards/accuracies", "eval_logps/chosen", "eval_logps/rejected", "epoch",
+        "eval_reference_gap", "eval_rewards/confident_errors", "eval_rewards/length_correlation",
     }  # fmt: skip
     trainer.train()
     after = trainer.evaluate()

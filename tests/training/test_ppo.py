@@ -141,13 +141,14 @@ def test_metrics_are_complete_and_all_known() -> None:
         "objective/non_score_reward", "objective/rlhf_reward", "length", "eos_rate",
         "val/num_eos_tokens", "policy/approxkl_avg", "policy/clipfrac_avg", "loss/policy_avg",
         "loss/value_avg", "val/ratio", "val/clipfrac_avg", "loss", "grad_norm", "learning_rate",
-        "num_tokens", "epoch",
+        "num_tokens", "epoch", "objective/length_correlation", "repetition", "update/lost",
+        "val/explained_variance", "start/reference_gap",
     }  # fmt: skip
     trained = {name for row in result.history for name in row if not name.startswith("eval_")}
     assert trained == own | {"step"}
     told = {n.removeprefix("eval_") for n in result.metrics if n.startswith("eval_")}
     assert told == {n for n in own if n.startswith("objective/")} | {
-        "objective/scores_se", "length", "eos_rate", "val/num_eos_tokens",
+        "objective/scores_se", "length", "eos_rate", "val/num_eos_tokens", "repetition",
     }  # fmt: skip
     assert {n.removeprefix("eval_") for n in result.metrics} <= METRICS.keys()
 

@@ -21,6 +21,7 @@ from palate.cli import (
     compare,
     convert,
     demo,
+    diagnose,
     dpo,
     env,
     export,
@@ -42,7 +43,7 @@ from palate.training.trl_names import ELSEWHERE, elsewhere
 
 DEBUG = "--debug"
 EPILOG = """Exit codes: 0 done; 1 a defect of Palate; 2 bad usage, recipe, data or model; 3 a number
-is not finite; 4 a check refused to go on; 130 or 143 interrupted."""
+is not finite; 4 a check refused to go on, or a finding was made; 130 or 143 interrupted."""
 
 app = typer.Typer(
     rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, epilog=EPILOG
@@ -68,6 +69,7 @@ app.command("dpo", help=dpo.HELP)(dpo.dpo)
 app.command("ppo", help=ppo.HELP)(ppo.ppo)
 app.command("online", help=online.HELP)(online.online)
 app.command("compare", help=compare.HELP)(compare.compare)
+app.command("diagnose", help=diagnose.HELP)(diagnose.diagnose)
 app.command("sample", help=sample.HELP)(sample.sample)
 app.command("judge", help=judge.HELP)(judge.judge)
 app.command("score", help=score.HELP)(score.score)

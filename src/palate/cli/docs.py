@@ -16,6 +16,7 @@ from palate.cli.app import app
 from palate.cli.options import kebab, shown_default
 from palate.data.fault_kinds import KINDS
 from palate.data.faults import FAULTS
+from palate.measures.findings.rules import RULES
 from palate.training.journal import METRICS
 from palate.training.online_settings import OnlineSettings
 from palate.training.settings import (
@@ -41,7 +42,8 @@ EXIT_CODES = {
     "3": "a loss, gradient or reward is not finite; stopped before the update",
     "4": (
         "a check refused to go on (step-0 identity broken, no gradient, reward model not fit, "
-        "export not as trained)"
+        "export not as trained), or findings were made: `palate diagnose` found a warning, "
+        "`--stop-on` ended a run"
     ),
     "130, 143": "interrupted; a checkpoint was saved where training had begun",
 }
@@ -137,7 +139,30 @@ def faults_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def findings_page() -> str:
+    """docs/findings.md: every rule with its threshold, and a section a finding."""
+    rows = [(f"[{name}](#{name})", r.title, r.threshold, r.source) for name, r in RULES.items()]
+    lines = [
+        "# Findings",
+        "",
+        SOURCE,
+        "",
+        "What training and `palate diagnose` call by name. A note is worth knowing, a warning asks "
+        "for a look before the run is trusted, sick says that the run does not do what it is for. "
+        "How to read them, and how often they are right: [diagnose.md](diagnose.md). Metrics: "
+        "[metrics.md](metrics.md); `the last 3 rows` are rows of the log.",
+        "",
+        *_table(("finding", "what", "threshold", "source of the threshold"), rows),
+    ]
+    for name, rule in RULES.items():
+        lines += ["", f"## {name}", "", f"{rule.title[0].upper()}{rule.title[1:]}. {rule.means}"]
+        lines += ["", f"Threshold: {rule.threshold} ({rule.source})."]
+        lines += ["", f"What to do: {rule.remedy}."]
+    return "\n".join(lines) + "\n"
+
+
 PAGES = {
+    "findings.md": findings_page,
     "faults.md": faults_page,
     "commands.md": commands_page,
     "settings.md": settings_page,

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 import yaml
 
 from palate.cli.folder import forget_unfinished, not_resumable, nothing_half_written
@@ -18,6 +19,7 @@ from palate.cli.sources import PPOSources, SFTSources, Sources, sources_of
 from palate.errors import RecipeError, UsageError
 from palate.experiments.reward_source import JUDGE_CACHE, RewardSource, reward_sources
 from palate.training.settings import StageSettings
+from palate.training.stop_on import REASON
 
 if TYPE_CHECKING:
     from palate.experiments.run import Frame, Outcome
@@ -71,6 +73,8 @@ def _train(stage: Stage, flags: dict[str, Any]) -> None:
         print_json(outcome.to_json())
     else:
         _describe(outcome)
+    if outcome.result.stop_reason.startswith(REASON):
+        raise typer.Exit(4)
 
 
 def _find_recipe(stage: Stage, config: str | None, resume: bool, flags: dict[str, Any]) -> Recipe:

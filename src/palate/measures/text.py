@@ -4,7 +4,7 @@ A word is what lies between white space, in lower case. A quantity that a text i
 have is None, never 0.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 
 def length_in_words(text: str) -> int:
@@ -37,9 +37,14 @@ def repetition_rate(text: str, *, ngram: int = 4) -> float | None:
     Reference:
         Welleck et al. 2019, arXiv:1908.04319 (seq-rep-n).
     """
+    return repeated_share(_words(text), ngram=ngram)
+
+
+def repeated_share(items: Sequence[Hashable], *, ngram: int = 4) -> float | None:
+    """The same of any items in a row, such as tokens."""
     if ngram < 1:
         raise ValueError(f"ngram is {ngram}; it must be at least 1")
-    ngrams = list(_ngrams(_words(text), ngram))
+    ngrams = list(_ngrams(items, ngram))
     return 1 - len(set(ngrams)) / len(ngrams) if ngrams else None
 
 
@@ -47,5 +52,5 @@ def _words(text: str) -> list[str]:
     return text.lower().split()
 
 
-def _ngrams(words: list[str], size: int) -> Iterator[tuple[str, ...]]:
-    return (tuple(words[start : start + size]) for start in range(len(words) - size + 1))
+def _ngrams(items: Sequence[Hashable], size: int) -> Iterator[tuple[Hashable, ...]]:
+    return (tuple(items[start : start + size]) for start in range(len(items) - size + 1))

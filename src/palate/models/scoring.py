@@ -16,7 +16,12 @@ from palate.models.role import Role
 from palate.models.roles import Roles
 from palate.models.trunk import Trunk
 from palate.objectives.ensemble import cautious_rewards
-from palate.objectives.likelihood import exact_kl_per_token, log_collision, token_logprobs
+from palate.objectives.likelihood import (
+    exact_kl_per_token,
+    log_collision,
+    token_entropy,
+    token_logprobs,
+)
 
 
 def hidden_rows(
@@ -80,6 +85,21 @@ def log_collisions_from(
     trunk = role.trunk
     weight, bias = _head(trunk)
     return log_collision(
+        hidden=hidden[forest.predicting_rows],
+        weight=weight,
+        bias=bias,
+        logit_scale=trunk.logit_scale,
+        softcap=trunk.softcap,
+    )
+
+
+def entropies_from(
+    role: Role, hidden: Float[Tensor, "token width"], forest: Forest
+) -> Float[Tensor, " target"]:
+    """Entropy of the distribution that predicts each response token, in nats; no gradient."""
+    trunk = role.trunk
+    weight, bias = _head(trunk)
+    return token_entropy(
         hidden=hidden[forest.predicting_rows],
         weight=weight,
         bias=bias,

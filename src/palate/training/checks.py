@@ -42,7 +42,8 @@ def check_step_zero(*, policy: Tensor, reference: Tensor, dtype: torch.dtype, wh
             f"{what}: policy and reference differ by {gap:.4g} nats a response before any update, "
             f"where they must be equal (tolerance {tolerance * scale:.2g}; DPO's loss would not "
             "start at ln 2 = 0.6931). Likely: the model carries an SFT adapter that the reference "
-            "lacks; give the adapter folder as the model, or merge it first"
+            "lacks; give the adapter folder as the model, or merge it first",
+            finding="wrong-reference",
         )
 
 
@@ -104,7 +105,8 @@ def check_gradients(roles: Roles, trained: tuple[str, ...]) -> GradientReport:
         if squares == 0.0:
             raise GateError(
                 f"no gradient reached the {name} role: every pair may be identical, every response "
-                "may have the same reward, or its adapter is not active"
+                "may have the same reward, or its adapter is not active",
+                finding="no-gradient",
             )
     for trunk in {id(roles[n].trunk): roles[n].trunk for n in trained}.values():
         for key, parameter in trunk.model.named_parameters():

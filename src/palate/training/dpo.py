@@ -38,6 +38,7 @@ from palate.training.pair_scores import (
 )
 from palate.training.session import Result, Run, Session
 from palate.training.settings import DPOSettings
+from palate.training.signs import pair_lengths, pair_signs
 
 log = logging.getLogger("palate")
 # Share of a step's threshold in the moving average that the next step takes (BCO).
@@ -60,6 +61,7 @@ def evaluate_pairs(
         cache.fill(roles, [*pairs, *strangers])
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
+    margins: list[Tensor] = []
     size = settings.rows_per_step if settings.couples_rows else len(pairs)
     for start in range(0, len(pairs), size):
         rows = pairs[start : start + size]
@@ -72,7 +74,11 @@ def evaluate_pairs(
         for name, (total, count) in sums_of(scores, settings).items():
             sums[name] = sums.get(name, 0.0) + float(total)
             counts[name] = counts.get(name, 0) + count
-    return {f"eval_{name}": total / counts[name] for name, total in sums.items()}
+        margins += [scores.margins] if scores.numbers.per_row == 2 else []
+    means = {name: total / counts[name] for name, total in sums.items()}
+    if margins:
+        means |= pair_signs(torch.cat(margins), pair_lengths(pairs))
+    return {f"eval_{name}": value for name, value in means.items()}
 
 
 def train_dpo(
@@ -120,8 +126,9 @@ def train_dpo(
     ) as session:  # fmt: skip
         if settings.moves_reference and run.resume:
             roles["reference"].moved()
-        if settings.needs_reference and roles.equal_at_start and not run.resume:
-            _check_start(roles, pairs[: settings.rows_per_step], settings)
+        if settings.needs_reference and not run.resume:
+            gap = _check_start(roles, pairs[: settings.rows_per_step], settings)
+            session.record("start/reference_gap", gap)
         session.rehearse(pairs, partial(_rehearsed, roles=roles, cache=cache, settings=settings))
         for step in session.steps():
             rows = [pairs[i] for i in step.rows]
@@ -141,7 +148,16 @@ def train_dpo(
                 _record(session, whole, settings)
             seen = session.accumulate(
                 rows,
-                partial(_learn, session, rows, ahead, cache=cache, settings=settings, facts=facts),
+                partial(
+                    _learn,
+                    session,
+                    rows,
+                    ahead,
+                    cache=cache,
+                    settings=settings,
+                    facts=facts,
+                    first=step.first,
+                ),
             )
             _pass_on(session, facts, seen, settings)
             session.update()
@@ -223,12 +239,15 @@ def _learn(
     cache: ReferenceCache,
     settings: DPOSettings,
     facts: StepFacts,
+    first: bool,
 ) -> PairScores:
     """Add the gradient of one micro-batch, `indices` of the step's rows, and say how they score."""
     scores = score_pairs(
         session.roles, [rows[i] for i in indices], forest,
-        cache=cache, settings=settings, facts=facts, plan=plan,
+        cache=cache, settings=settings, facts=facts, plan=plan, with_surprise=first,
     )  # fmt: skip
+    if scores.surprise is not None:
+        session.record("start/surprise", scores.surprise.sum(), len(scores.surprise))
     if ahead is None:
         loss = scores.losses.sum()
         _record(session, scores, settings)
@@ -276,16 +295,15 @@ def _rehearsed(
 
 
 @torch.no_grad()
-def _check_start(roles: Roles, pairs: Sequence[Tree], settings: DPOSettings) -> None:
+def _check_start(roles: Roles, pairs: Sequence[Tree], settings: DPOSettings) -> float:
+    """Mean |log-ratio| of a response before any update; refused where it should be 0 and is not."""
     policy, reference = [], []
     for indices in pack(pairs, max_tokens=settings.max_tokens_per_microbatch):
         # Not from the cache, whose forests were others: one forest scored twice is exactly equal.
         forest = plant([pairs[i] for i in indices], device=roles.device)
         policy.append(response_logprobs(roles, "policy", forest))
         reference.append(response_logprobs(roles, "reference", forest))
-    check_step_zero(
-        policy=torch.cat(policy),
-        reference=torch.cat(reference),
-        dtype=roles.model.dtype,
-        what="DPO",
-    )
+    ours, theirs = torch.cat(policy), torch.cat(reference)
+    if roles.equal_at_start:
+        check_step_zero(policy=ours, reference=theirs, dtype=roles.model.dtype, what="DPO")
+    return float((ours - theirs).abs().mean())

@@ -17,8 +17,8 @@ import yaml
 from palate.errors import UsageError
 
 OWN = (
-    "recipe.yaml", "manifest.json", "metrics.jsonl", "samples.jsonl", "cost.json", "checkpoints",
-    "model", "trackers", "rounds",
+    "recipe.yaml", "manifest.json", "metrics.jsonl", "findings.jsonl", "samples.jsonl", "cost.json",
+    "checkpoints", "model", "trackers", "rounds",
 )  # fmt: skip
 
 
@@ -28,6 +28,7 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.metrics = self.path / "metrics.jsonl"
+        self.findings = self.path / "findings.jsonl"
         self.samples = self.path / "samples.jsonl"
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model"

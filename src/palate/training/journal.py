@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from palate.errors import NumericalError
+from palate.training.log_rows import keep_rows
+from palate.training.log_rows import read_metrics as read_metrics
 
 Direction = Literal["up", "down", "watch"]
 
@@ -42,6 +44,9 @@ METRICS: dict[str, Metric] = {
     "rewards/accuracies": Metric("share", "up", "pairs with a margin above 0 (a tie counts ½)"),
     "logps/chosen": Metric("nats", "watch", "log-probability of chosen responses (sum of tokens)"),
     "logps/rejected": Metric("nats", "watch", "log-probability of rejected responses"),
+    "reference_gap": Metric(
+        "nats", "watch", "|log-ratio| of policy and reference a response: how far it has moved"
+    ),
     "kl": Metric("nats", "watch", "KTO's point of reference: log-ratio of mismatched responses"),
     "reward_shift": Metric("nats", "watch", "BCO's threshold between the labels' rewards"),
     "objective/kl": Metric("nats", "watch", "KL(policy‖reference) a response, estimator k1"),
@@ -77,6 +82,34 @@ METRICS: dict[str, Metric] = {
     "best_of_n/kl_bound": Metric("nats", "watch", "log n − (n − 1)/n: that KL is at most so much"),
     "length": Metric("tokens", "watch", "tokens of a sampled response"),
     "eos_rate": Metric("share", "up", "sampled responses that ended by themselves"),
+    "repetition": Metric(
+        "share", "down", "4-grams of a sampled response that it has said before (seq-rep-4)"
+    ),
+    "objective/length_correlation": Metric(
+        "1", "watch", "correlation of raw scores with lengths, over a rollout's responses"
+    ),
+    "val/explained_variance": Metric(
+        "1", "up", "share of the variance of returns that values explain; 0: none, 1: all"
+    ),
+    "update/lost": Metric(
+        "share",
+        "down",
+        "weights with a gradient that a row's last update left as they were (a sample)",
+    ),
+    "start/reference_gap": Metric(
+        "nats", "watch", "|log-ratio| of policy and reference a response before the first update"
+    ),
+    "start/surprise": Metric(
+        "nats/token",
+        "down",
+        "−log-probability of chosen responses less the entropy, before the first update",
+    ),
+    "rewards/confident_errors": Metric(
+        "share", "down", "of the quarter of pairs with the largest |margin|: margin below 0"
+    ),
+    "rewards/length_correlation": Metric(
+        "1", "watch", "correlation of margins with relative difference in length, inside pairs"
+    ),
 }
 
 
@@ -160,28 +193,3 @@ class Journal:
             return
         keep_rows(self.path, num_rows)
         self.history = read_metrics(self.path)
-
-
-def read_metrics(path: Path) -> list[dict[str, float]]:
-    """Rows of a metrics.jsonl; a torn last line (a run that was killed) is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
-
-
-def count_rows(path: Path) -> int:
-    """Rows of a file of JSON lines; 0 where there is none yet."""
-    return len(path.read_bytes().splitlines()) if path.exists() else 0
-
-
-def keep_rows(path: Path, num_rows: int) -> None:
-    """Cut a file of JSON lines back to its first rows; a torn last line goes with the rest."""
-    if not path.exists():
-        return
-    draft = path.with_suffix(".tmp")
-    draft.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:num_rows]))
-    draft.replace(path)

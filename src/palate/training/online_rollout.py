@@ -139,6 +139,8 @@ def draw_rows(
     with roles.scoring():
         prompts = [task.prompts[i] for i in rows]
         batch = draw(task, prompts, seed=step_seed(settings, step), role=role)
+        if step == 1 and role == "policy":
+            session.record("start/reference_gap", batch.kl().abs().sum(), len(batch.scores))
         if step == 1 and roles.equal_at_start:
             check_equal(roles, batch.trees, what=settings.method)
     stopped = int(batch.whole.stopped.sum())

@@ -16,6 +16,7 @@ from palate.models.attention import Plan
 from palate.models.reference import ReferenceCache
 from palate.models.roles import Roles
 from palate.models.scoring import (
+    entropies_from,
     hidden_rows,
     log_collisions_from,
     logprobs_from,
@@ -29,11 +30,16 @@ from palate.training.settings import DPOSettings
 
 @dataclass(frozen=True)
 class PairScores:
-    """Losses of some rows, and the log-probabilities that they come from, in nats."""
+    """Losses of some rows, and the log-probabilities that they come from, in nats.
+
+    `surprise`, where it was asked for, is −log π(token) − H(π) of the tokens of wanted responses:
+    0 in expectation where the policy has written them itself.
+    """
 
     losses: Float[Tensor, " row"]
     numbers: Numbers
     weights: Float[Tensor, " row"]
+    surprise: Float[Tensor, " token"] | None = None
 
     @property
     def margins(self) -> Float[Tensor, " row"]:
@@ -60,6 +66,7 @@ def score_pairs(
     settings: DPOSettings,
     facts: StepFacts | None = None,
     plan: Plan | None = None,
+    with_surprise: bool = False,
 ) -> PairScores:
     """Losses and log-probabilities of rows: pairs with the chosen response first, or labelled ones.
 
@@ -72,6 +79,7 @@ def score_pairs(
         settings: name the losses.
         facts: of the step that the rows belong to; by default they are the whole step.
         plan: the forest's attention plan, where there is one.
+        with_surprise: whether to compute it, for one more pass of the head.
     """
     hidden = hidden_rows(roles, "policy", forest, plan=plan)
     per_token = logprobs_from(roles["policy"], hidden, forest)
@@ -105,7 +113,11 @@ def score_pairs(
             chosen_lengths=lengths[0],
             rejected_lengths=lengths[1],
         )
-    return PairScores(row_losses(numbers, settings) * weights, numbers, weights)
+    surprise = None
+    if with_surprise:
+        entropies = entropies_from(roles["policy"], hidden.detach(), forest)
+        surprise = (-per_token.detach() - entropies)[numbers.desirable[forest.owner]]
+    return PairScores(row_losses(numbers, settings) * weights, numbers, weights, surprise)
 
 
 def labels_of(tree: Tree) -> tuple[bool, ...]:
@@ -252,6 +264,8 @@ def sums_of(scores: PairScores, settings: DPOSettings) -> Mapping[str, tuple[Ten
         unit = unit / numbers.lengths
     rewards = unit * numbers.log_ratio
     found = {"loss": (scores.losses.sum(), len(scores.losses))}
+    if settings.needs_reference:
+        found["reference_gap"] = (numbers.log_ratio.abs().sum(), len(numbers.log_ratio))
     for label, kind in (("chosen", numbers.desirable), ("rejected", ~numbers.desirable)):
         if bool(kind.any()):
             count = int(kind.sum())

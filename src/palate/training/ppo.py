@@ -112,6 +112,8 @@ def train_ppo(
                 session, settings, num_responses=len(rollout.scores),
                 num_stopped=int(rollout.metrics["val/num_eos_tokens"]),
             )  # fmt: skip
+            if step.first:
+                session.record("start/reference_gap", rollout.reference_gap)
             if step.first and roles.equal_at_start:
                 check_equal(roles, rollout.trees, what="PPO")
             if stop_over_budget(session, rollout.kl, settings):

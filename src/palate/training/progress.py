@@ -1,7 +1,7 @@
 """Progress bars on standard error, for people; silent where nobody looks."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -39,3 +39,9 @@ def progress(title: str, total: int, *, done: int = 0) -> Iterator[Advance]:
 
 def _nobody_looks(count: int, words: str) -> None:
     """Takes the place of a bar where standard error is no terminal."""
+
+
+def in_words(metrics: Mapping[str, float]) -> str:
+    """The few newest figures that stand beside the bar."""
+    shown = ("loss", "rewards/accuracies", "objective/scores", "objective/kl")
+    return " ".join(f"{n.split('/')[-1]} {metrics[n]:.3g}" for n in shown if n in metrics)

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from palate.errors import CheckpointError
 from palate.models.roles import Roles
 from palate.training.checkpoint import Checkpoint, settings_difference
-from palate.training.journal import Journal, Window, count_rows, keep_rows
+from palate.training.journal import Journal, Window
+from palate.training.log_rows import count_rows, keep_rows
 from palate.training.settings import StageSettings
 
 # Prefixes of a checkpoint's tensors that are not of a trained role.

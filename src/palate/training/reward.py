@@ -23,6 +23,7 @@ from palate.models.scoring import hidden_rows, raw_head_rewards_from, raw_reward
 from palate.objectives.preference import bradley_terry_loss
 from palate.training.session import Result, Run, Session
 from palate.training.settings import RewardSettings
+from palate.training.signs import pair_lengths, pair_signs
 from palate.training.stage_cautions import reward_cautions
 
 log = logging.getLogger("palate")
@@ -34,12 +35,18 @@ def evaluate_rewards(
 ) -> dict[str, float]:
     """Means over held-out pairs of what training logs, each name with `eval_` before it."""
     sums: dict[str, float] = {}
+    margins: dict[int, Tensor] = {}
     for indices in pack(pairs, max_tokens=settings.max_tokens_per_microbatch):
         trees = [pairs[i] for i in indices]
         forest = plant(trees, device=roles.device)
-        for name, total in _sums(*_losses(roles, trees, forest, settings)).items():
+        per_pair, rewards = _losses(roles, trees, forest, settings)
+        for name, total in _sums(per_pair, rewards).items():
             sums[name] = sums.get(name, 0.0) + float(total)
-    return {f"eval_{name}": total / len(pairs) for name, total in sums.items()}
+        margins |= dict(zip(indices, rewards[:, 0] - rewards[:, 1], strict=True))
+    means = {name: total / len(pairs) for name, total in sums.items()}
+    in_order = torch.stack([margins[i] for i in range(len(pairs))])
+    means |= pair_signs(in_order, pair_lengths(pairs))
+    return {f"eval_{name}": value for name, value in means.items()}
 
 
 def train_reward(

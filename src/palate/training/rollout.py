@@ -24,6 +24,7 @@ from palate.training.controls import Controls
 from palate.training.dealing import Dealt
 from palate.training.scores import checked_scores
 from palate.training.settings import PPOSettings, SamplingSettings
+from palate.training.signs import explained_variance, response_signs
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,9 @@ class Rollout:
         evaluated = controls is None
         controls = controls or Controls(settings, {})
         self.kl_coef = controls.kl_coef
+        log_ratios = whole.sums(kl_k1(logprobs=logprobs, reference_logprobs=reference_logprobs))
+        # Of the run's first rollout, before any update: how far the reference is from the policy.
+        self.reference_gap = float(log_ratios.abs().mean())
         # The bonus' baseline: one number for all micro-batches, which never change a gradient.
         self.mean_logprob = float(logprobs.mean())
         mask = whole.response_mask
@@ -100,6 +104,9 @@ class Rollout:
         self.metrics = response_metrics(
             whole, logprobs, reference_logprobs, scores, settings, kl_coef=self.kl_coef
         )
+        explained = explained_variance(values, estimated.returns[mask])
+        if explained is not None and not evaluated:
+            self.metrics["val/explained_variance"] = explained
         self._penalized = scores - settings.missing_eos_penalty * (~whole.stopped).float()
         if gold is not None:
             self.metrics["objective/gold"] = float(gold.mean())
@@ -226,6 +233,8 @@ def response_metrics(
         "length": forest.lengths.float(),
         "eos_rate": forest.stopped.float(),
     }
-    return {name: float(values.mean()) for name, values in means.items()} | {
-        "val/num_eos_tokens": float(forest.stopped.sum())
+    return {
+        **{name: float(values.mean()) for name, values in means.items()},
+        **response_signs(forest, scores),
+        "val/num_eos_tokens": float(forest.stopped.sum()),
     }

@@ -24,15 +24,17 @@ import torch
 from torch import Tensor
 
 from palate.data.trees import Tree
-from palate.errors import CheckpointError, Interrupted, NumericalError, RecipeError
+from palate.errors import CheckpointError, GateError, Interrupted, NumericalError, RecipeError
 from palate.models.roles import Roles
 from palate.training.best import Admits, Best, admit_all
 from palate.training.checkpoint import keep_checkpoint, latest_checkpoint
 from palate.training.checks import check_gradients
+from palate.training.diagnosis import Diagnosis
 from palate.training.folder import RunFolder
 from palate.training.journal import Journal, Window
+from palate.training.lost_updates import watch_update
 from palate.training.microbatches import Microbatches
-from palate.training.progress import progress
+from palate.training.progress import in_words, progress
 from palate.training.rehearsal import Loss, longest_microbatch, rehearse
 from palate.training.resume import Carried, Standing
 from palate.training.schedule import learning_rate
@@ -128,6 +130,7 @@ class Session:
         self.num_rows, self.num_steps = num_rows, settings.num_steps(num_rows)
         self.folder, self.resume, self.listeners = run.folder, run.resume, run.listeners
         self.journal = Journal(run.folder.metrics if run.folder else None)
+        self._diagnosis = Diagnosis(stage, settings, run.folder.findings if run.folder else None)
         self.standing = Standing()
         self._evaluate, self._sample, self._saved = evaluate, run.sample, run.saved
         self._window = Window()
@@ -177,6 +180,8 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         self._signals.leave()
+        if isinstance(error, GateError):
+            self._diagnosis.refused(error, self.standing.step + 1, self._window.means())
         self._optimizer.zero_grad(set_to_none=True)
         # A loop that raised has left its step, but not the step's dropout.
         self.roles.model.eval()
@@ -196,7 +201,7 @@ class Session:
                     yield self._current
                 self.standing.step = number
                 self.standing.examples += len(rows)
-                advance(1, self._words())
+                advance(1, in_words(self.journal.last()))
                 self._after_step(number)
         self._finish()
 
@@ -263,7 +268,11 @@ class Session:
         norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), limit)
         if not bool(torch.isfinite(norm)):
             raise NumericalError(self._trouble(f"gradient norm {float(norm)}"))
+        due = (self.standing.step + 1) % self.settings.logging_steps == 0
+        settle = watch_update(self._parameters.values()) if due else None
         self._optimizer.step()
+        if settle is not None:
+            self.record("update/lost", *settle())
         self._optimizer.zero_grad(set_to_none=True)
         self.record("grad_norm", norm)
 
@@ -323,7 +332,8 @@ class Session:
             self._run_evaluation(number)
         if self._sample and (not settings.sample_steps or number % settings.sample_steps):
             self._sample(number)
-        if self.folder and settings.save_steps and number % settings.save_steps:
+        saving = number % settings.save_steps if settings.save_steps else self._diagnosis.ended
+        if self.folder and saving:
             self._save(number)
         self._best.settle()
 
@@ -338,6 +348,7 @@ class Session:
 
     def _tell(self, number: int, metrics: Mapping[str, float]) -> None:
         row = self.journal.log(number, metrics)
+        self._diagnosis.see(row, self.stop)
         for listener in self.listeners:
             listener.on_log(number, row)
 
@@ -375,14 +386,10 @@ class Session:
         for sentence in skipped:
             log.warning("%s", sentence)
         self._carried.take_up(saved)
+        self._diagnosis.rewind(self.journal.history)
         self._best.take_up()
 
     # -- the end ---------------------------------------------------------------------------------
-
-    def _words(self) -> str:
-        last = self.journal.last()
-        shown = ("loss", "rewards/accuracies", "objective/scores", "objective/kl")
-        return " ".join(f"{n.split('/')[-1]} {last[n]:.3g}" for n in shown if n in last)
 
     def result(self) -> Result:
         """Figures of the run, once its steps are over."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from palate.errors import RecipeError
 from palate.training.recipe_keys import coerced, unknown_setting
+from palate.training.stop_on import findings_of
 from palate.training.tracker_packages import check_tracker
 
 Schedule = Literal["linear", "cosine", "constant"]
@@ -75,6 +76,9 @@ class StageSettings:
         "none", "experiment trackers, comma separated: tensorboard, wandb, trackio …"
     )
     eval_steps: int = setting(0, "steps between evaluations; 0: only at the end")
+    stop_on: str = setting(
+        "none", "findings that end the run, saved, comma separated (docs/findings.md); all; none"
+    )
     save_steps: int = setting(0, "steps between checkpoints; 0: none, but when interrupted")
     save_total_limit: int = setting(2, "checkpoints kept (the best one besides)")
     load_best_model_at_end: bool = setting(False, "end with the best evaluated weights")
@@ -119,6 +123,7 @@ class StageSettings:
         self._check_best_metric()
         for name in self.trackers:
             check_tracker(name, given=self.report_to)
+        findings_of(self.stop_on)
         for name, allowed in choices(type(self)).items():
             if getattr(self, name) not in allowed:
                 raise RecipeError(
