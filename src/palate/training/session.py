@@ -30,15 +30,16 @@ from palate.training.best import Admits, Best, admit_all
 from palate.training.checkpoint import keep_checkpoint, latest_checkpoint
 from palate.training.checks import check_gradients
 from palate.training.folder import RunFolder
-from palate.training.journal import Journal, Window
+from palate.training.heartbeat import run_progress
+from palate.training.journal import Journal
 from palate.training.microbatches import Microbatches
-from palate.training.progress import progress
 from palate.training.rehearsal import Loss, longest_microbatch, rehearse
 from palate.training.resume import Carried, Standing
 from palate.training.schedule import learning_rate
 from palate.training.seeding import rows_of_step
 from palate.training.settings import StageSettings
 from palate.training.signals import Signals
+from palate.training.window import Window
 
 log = logging.getLogger("palate")
 
@@ -150,7 +151,7 @@ class Session:
             journal=self.journal, samples=run.folder.samples if run.folder else None,
         )  # fmt: skip
         self._current: Step | None = None
-        self._signals = Signals()
+        self._signals = Signals(run.folder.stop if run.folder else None)
         # Roles whose gradients no update has looked at yet.
         self._unchecked = set() if run.resume else set(trained)
         self._started = 0.0
@@ -181,7 +182,7 @@ class Session:
         """Steps of the run, from where it stands; what is due after a step happens in between."""
         mode = self.roles.training if dropout else self.roles.scoring
         done = self.standing.step
-        with progress(self.stage, self.num_steps, done=done) as advance:
+        with run_progress(self.stage, self.num_steps, done=done, folder=self.folder) as advance:
             while self.standing.step < self.num_steps and not self.standing.stopped:
                 number = self.standing.step + 1
                 rows = self._rows_of(number)
