@@ -69,7 +69,7 @@ label-pages: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/web tests/cli/test_label_to_model.py -m slow --deselect tests/web/test_pictures.py --ignore tests/web/watch
 
 watch-pages: setup
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/web/watch -m slow
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/web/watch tests/experiments/live -m slow
 
 methods: setup
 	$(BIN)/python benchmarks/methods.py --output-dir benchmarks/runs/methods

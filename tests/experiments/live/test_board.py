@@ -208,6 +208,7 @@ def test_samples_and_findings_are_what_the_files_say(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_million_points_are_read_within_a_second(tmp_path: Path) -> None:
     names = ["loss", "kl", *(f"rewards/{i}" for i in range(8))]
     rows = (json.dumps({"step": n, **{name: n * 0.37 for name in names}}) for n in range(100_000))
