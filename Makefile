@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization methods honesty round-trips real-server label-storm label-pictures label-pages bench-speed settings-survey diagnose-table clean
+.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization methods honesty round-trips real-server label-storm label-pictures label-pages bench-speed settings-survey diagnose-table watch-pages clean
 
 setup: $(STAMP)
 
@@ -74,7 +74,10 @@ label-pictures: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/web/test_pictures.py -m slow
 
 label-pages: setup
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/web tests/cli/test_label_to_model.py -m slow --deselect tests/web/test_pictures.py
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/web tests/cli/test_label_to_model.py -m slow --deselect tests/web/test_pictures.py --ignore tests/web/watch
+
+watch-pages: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/web/watch tests/experiments/live -m slow
 
 methods: setup
 	$(BIN)/python benchmarks/methods.py --output-dir benchmarks/runs/methods

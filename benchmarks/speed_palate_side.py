@@ -39,7 +39,7 @@ from palate.models.reference import ReferenceCache
 from palate.models.roles import Roles
 from palate.training.dpo import train_dpo
 from palate.training.reward import train_reward
-from palate.training.session import Run
+from palate.training.run import Run
 from palate.training.settings import DPOSettings, RewardSettings, SFTSettings
 from palate.training.sft import train_sft
 

@@ -24,7 +24,7 @@ from palate.training.dpo import train_dpo
 from palate.training.folder import RunFolder
 from palate.training.ppo import train_ppo
 from palate.training.reward import train_reward
-from palate.training.session import Listener, Run
+from palate.training.run import Listener, Run
 from palate.training.settings import DPOSettings, PPOSettings, RewardSettings
 
 log = logging.getLogger("palate")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from palate.training.session import Result
+from palate.training.run import Result
 
 
 @dataclass(frozen=True)

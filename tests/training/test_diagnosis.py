@@ -18,7 +18,7 @@ from palate.errors import GateError, RecipeError
 from palate.measures.findings.rules import RULES
 from palate.training.folder import RunFolder
 from palate.training.lost_updates import watch_update
-from palate.training.session import Run
+from palate.training.run import Run
 from palate.training.settings import DPOSettings
 
 # A step so small that nothing moves: found at the third row of the log.

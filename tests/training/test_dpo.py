@@ -20,7 +20,8 @@ from palate.models.roles import Roles
 from palate.training.dpo import evaluate_pairs, train_dpo
 from palate.training.folder import RunFolder
 from palate.training.pair_scores import mismatched, score_pairs, sums_of
-from palate.training.session import Listener, Result, Run, Session
+from palate.training.run import Listener, Result, Run
+from palate.training.session import Session
 from palate.training.settings import DPOSettings
 
 PAIRS = tiny.trees(5)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palate.errors import NumericalError
-from palate.training.journal import METRICS, Journal, Window, metric, read_metrics
+from palate.training.journal import METRICS, Journal, metric, read_metrics
+from palate.training.window import Window
 
 
 def test_every_metric_has_unit_direction_and_definition() -> None:

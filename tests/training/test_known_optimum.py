@@ -22,8 +22,8 @@ from palate.models.roles import Roles
 from palate.models.scoring import response_logprobs
 from palate.training.dpo import train_dpo
 from palate.training.ppo import train_ppo
+from palate.training.run import Result
 from palate.training.seeding import seeded
-from palate.training.session import Result
 from palate.training.settings import DPOSettings, PPOSettings
 
 EOS, LETTERS = 0, (1, 2, 3)

@@ -24,7 +24,7 @@ from palate.training.online_pairs import make_pairs
 from palate.training.online_rollout import Batch, Task, draw, evaluate_online
 from palate.training.online_settings import OnlineSettings
 from palate.training.reinforce import reward_to_go_advantages
-from palate.training.session import Result, Run
+from palate.training.run import Result, Run
 
 METHODS = tuple(LOOPS)
 PROMPTS = rows_of("ppo", 6)

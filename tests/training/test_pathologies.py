@@ -20,7 +20,7 @@ from palate.models.protocols import FunctionReward, Reward
 from palate.models.roles import Roles
 from palate.training.folder import RunFolder
 from palate.training.ppo import train_ppo
-from palate.training.session import Result
+from palate.training.run import Result
 from palate.training.settings import PPOSettings, StageSettings
 
 

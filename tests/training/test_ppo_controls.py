@@ -21,7 +21,7 @@ from palate.training.checkpoint import latest_checkpoint
 from palate.training.controls import Controls
 from palate.training.folder import RunFolder
 from palate.training.ppo import train_ppo
-from palate.training.session import Run
+from palate.training.run import Run
 from palate.training.settings import PPOSettings
 
 

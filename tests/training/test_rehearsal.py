@@ -15,8 +15,9 @@ from palate.models.scoring import token_logprobs_of
 from palate.models.trunk import Trunk
 from palate.training.folder import RunFolder
 from palate.training.rehearsal import Longest, longest_microbatch
+from palate.training.run import Run
 from palate.training.seeding import order
-from palate.training.session import Run, Session
+from palate.training.session import Session
 from palate.training.settings import StageSettings
 
 

@@ -36,10 +36,12 @@ from palate.models.scoring import token_logprobs_of
 from palate.training.checkpoint import latest_checkpoint
 from palate.training.dpo import train_dpo
 from palate.training.folder import RunFolder
+from palate.training.heartbeat import read_heartbeat
 from palate.training.journal import metric, read_metrics
+from palate.training.run import Run
 from palate.training.samples import FixedSamples
 from palate.training.schedule import learning_rate
-from palate.training.session import Run, Session
+from palate.training.session import Session
 from palate.training.settings import DPOSettings, SFTSettings, StageSettings
 from palate.training.sft import train_sft
 
@@ -408,6 +410,29 @@ def test_an_interrupt_saves_and_exits_with_130(tmp_path: Path) -> None:
             "dpo", start("dpo"), settings,
             run=Run(listeners=[At(1, lambda: os.kill(os.getpid(), signal.SIGINT))]),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_file_named_stop_saves_like_an_interrupt_and_the_run_goes_on_to_the_same_end(
+    stage: str, tmp_path: Path
+) -> None:
+    settings = settings_of(stage, max_steps=4, per_device_train_batch_size=4)
+    straight, asked = RunFolder(tmp_path / "straight"), RunFolder(tmp_path / "asked")
+    in_folder(stage, straight, settings, start(stage))
+    asked.path.mkdir()
+    asked.stop.touch()  # left over from an earlier run: no request to this one
+    with pytest.raises(Interrupted, match="interrupted after step 2; saved, continue") as caught:
+        in_folder(stage, asked, settings, start(stage), listeners=[At(2, asked.stop.touch)])
+    assert caught.value.exit_code == 130
+    assert not asked.stop.exists()
+    beat = read_heartbeat(asked.progress)
+    assert beat is not None
+    assert (beat.stage, beat.step, beat.num_steps, beat.state) == (stage, 2, 4, "stopped")
+    in_folder(stage, asked, settings, start(stage), resume=True)
+    assert asked.metrics.read_bytes() == straight.metrics.read_bytes()
+    beat = read_heartbeat(asked.progress)
+    assert beat is not None
+    assert (beat.first_step, beat.step, beat.state) == (2, 4, "ending")
 
 
 def test_a_second_interrupt_stops_at_once() -> None:

@@ -26,7 +26,7 @@ from palate.training.online import train_online
 from palate.training.online_settings import USES, OnlineSettings
 from palate.training.ppo import train_ppo
 from palate.training.reward import train_reward
-from palate.training.session import Run
+from palate.training.run import Run
 from palate.training.settings import (
     DPOSettings,
     PPOSettings,

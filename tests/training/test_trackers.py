@@ -13,7 +13,7 @@ from tests.training.runs import settings_of, start, train
 
 from palate.errors import RecipeError
 from palate.training.folder import RunFolder
-from palate.training.session import Run
+from palate.training.run import Run
 from palate.training.settings import DPOSettings
 from palate.training.tracker_packages import TRACKERS
 from palate.training.trackers import tracking

@@ -208,6 +208,33 @@ class Window:
         return self.page.inner_text("#prompt")
 
 
+def new_window(chromium: Browser, address: str, **how: Any) -> tuple[Window, BrowserContext]:
+    """An empty window of a browser of its own, which notes what must not happen on a site."""
+    context = chromium.new_context(**how)
+    context.set_default_timeout(PATIENCE_MS)
+    # The first quality page loads scipy.
+    context.set_default_navigation_timeout(6 * PATIENCE_MS)
+    shown = Window(context.new_page())
+    page = shown.page
+
+    def note_and_go_on(dialog: Any) -> None:
+        shown.dialogs.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", note_and_go_on)
+    page.on("console", lambda m: shown.complaints.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: shown.complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith((address, "data:,"))
+            else shown.outbound.append(request.url)
+        ),
+    )
+    return shown, context
+
+
 OpenWindow = Callable[..., Window]
 
 
@@ -219,30 +246,9 @@ def window(chromium: Browser) -> Iterator[OpenWindow]:
     def open_site(
         site: Site, name: str = "ann", *, is_admin: bool = False, path: str = "/", **how: Any
     ) -> Window:
-        context = chromium.new_context(**how)
-        context.set_default_timeout(PATIENCE_MS)
-        context.set_default_navigation_timeout(
-            6 * PATIENCE_MS
-        )  # the first quality page loads scipy
+        shown, context = new_window(chromium, site.address, **how)
         contexts.append(context)
-        shown = Window(context.new_page())
         page = shown.page
-
-        def note_and_go_on(dialog: Any) -> None:
-            shown.dialogs.append(dialog.type)
-            dialog.accept()
-
-        page.on("dialog", note_and_go_on)
-        page.on("console", lambda m: shown.complaints.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: shown.complaints.append(str(error)))
-        page.on(
-            "request",
-            lambda request: (
-                None
-                if request.url.startswith((site.address, "data:,"))
-                else shown.outbound.append(request.url)
-            ),
-        )
         page.goto(site.desk.link(site.annotator(name, is_admin=is_admin)))
         if path != "/":
             page.goto(f"{site.address}{path}")

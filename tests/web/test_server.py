@@ -10,7 +10,7 @@ from tests.web.conftest import MakeSite
 from palate.errors import UsageError
 from palate.web import server
 from palate.web.address import Address
-from palate.web.app import MOST_BYTES
+from palate.web.entrance import MOST_BYTES
 
 
 def test_two_hundred_idle_connections_keep_nobody_waiting(make_site: MakeSite) -> None:

@@ -36,6 +36,7 @@ from palate.cli import (
     sample,
     score,
     sft,
+    watch,
 )
 from palate.errors import Interrupted, PalateError
 from palate.models.allocator import keep_freed_memory
@@ -78,6 +79,7 @@ app.command("export", help=export.HELP)(export.export)
 app.command("label-export", help=label_export.HELP)(label_export.label_export)
 app.command("label-quality", help=label_quality.HELP)(label_quality.label_quality)
 app.command("label-exclude", help=label_exclude.HELP)(label_exclude.label_exclude)
+app.command("watch", help=watch.HELP)(watch.watch)
 app.command("env", help=env.HELP)(env.env)
 
 

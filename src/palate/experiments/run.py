@@ -33,7 +33,7 @@ from palate.training.online_settings import OnlineSettings
 from palate.training.pair_scores import strangers_of
 from palate.training.ppo import train_ppo
 from palate.training.reward import train_reward
-from palate.training.session import Listener, Result, Run
+from palate.training.run import Listener, Result, Run
 from palate.training.settings import (
     DPOSettings,
     PPOSettings,

@@ -17,8 +17,8 @@ from palate.experiments.cost import Cost
 from palate.experiments.passport import Passport, RewardBill, Start, write_passport
 from palate.models.roles import Roles
 from palate.training.folder import RunFolder
+from palate.training.run import Listener, Result, Run
 from palate.training.samples import FixedSamples
-from palate.training.session import Listener, Result, Run
 from palate.training.settings import StageSettings
 
 # What sets a run apart from its sisters in a comparison, where the stage has it.

@@ -16,7 +16,7 @@ from palate.trainers.configs import DPOConfig
 from palate.trainers.inputs import COMPARISONS, policy_of, take_model, take_settings, told
 from palate.trainers.trainer import Course, Trainer
 from palate.training.dpo import evaluate_pairs, train_dpo
-from palate.training.session import Result, Run
+from palate.training.run import Result, Run
 
 log = logging.getLogger("palate")
 

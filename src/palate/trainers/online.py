@@ -20,7 +20,7 @@ from palate.trainers.trainer import Course, Trainer
 from palate.training.online import train_online
 from palate.training.online_rollout import Task, evaluate_online
 from palate.training.online_settings import OnlineSettings
-from palate.training.session import Result, Run
+from palate.training.run import Result, Run
 
 
 class _GroupTrainer(Trainer):

@@ -22,7 +22,7 @@ from palate.trainers.configs import PPOConfig
 from palate.trainers.inputs import PROMPTS, policy_of, take_model, take_settings, told
 from palate.trainers.trainer import Course, Trainer
 from palate.training.ppo import evaluate_policy, train_ppo
-from palate.training.session import Result, Run
+from palate.training.run import Result, Run
 
 RewardFuncs = RewardFunction | str | Sequence[RewardFunction | str]
 

@@ -16,7 +16,7 @@ from palate.trainers.configs import RewardConfig
 from palate.trainers.inputs import PAIRS, take_model, take_settings, told
 from palate.trainers.trainer import Course, Trainer
 from palate.training.reward import evaluate_rewards, train_reward
-from palate.training.session import Result, Run
+from palate.training.run import Result, Run
 
 
 class RewardTrainer(Trainer):

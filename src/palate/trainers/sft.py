@@ -13,7 +13,7 @@ from palate.trainers.arguments import strict
 from palate.trainers.configs import SFTConfig
 from palate.trainers.inputs import DEMONSTRATIONS, policy_of, take_model, take_settings, told
 from palate.trainers.trainer import Course, Trainer
-from palate.training.session import Result, Run
+from palate.training.run import Result, Run
 from palate.training.sft import evaluate_demonstrations, train_sft
 
 

@@ -26,7 +26,7 @@ from palate.trainers.inputs import Start
 from palate.trainers.runs import may_replace, newest_step, rewind
 from palate.training.folder import RunFolder
 from palate.training.journal import read_metrics
-from palate.training.session import Listener, Result, Run
+from palate.training.run import Listener, Result, Run
 from palate.training.settings import StageSettings
 from palate.training.trackers import tracking
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from palate.training.ppo import train_ppo as train_ppo
     from palate.training.reward import evaluate_rewards as evaluate_rewards
     from palate.training.reward import train_reward as train_reward
-    from palate.training.session import Listener as Listener
-    from palate.training.session import Result as Result
-    from palate.training.session import Run as Run
+    from palate.training.run import Listener as Listener
+    from palate.training.run import Result as Result
+    from palate.training.run import Run as Run
     from palate.training.session import Session as Session
     from palate.training.settings import DPOSettings as DPOSettings
     from palate.training.settings import PPOSettings as PPOSettings

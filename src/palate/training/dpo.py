@@ -36,7 +36,8 @@ from palate.training.pair_scores import (
     sums_of,
     threshold,
 )
-from palate.training.session import Result, Run, Session
+from palate.training.run import Result, Run
+from palate.training.session import Session
 from palate.training.settings import DPOSettings
 from palate.training.signs import pair_lengths, pair_signs
 

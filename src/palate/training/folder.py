@@ -18,7 +18,7 @@ from palate.errors import UsageError
 
 OWN = (
     "recipe.yaml", "manifest.json", "metrics.jsonl", "findings.jsonl", "samples.jsonl", "cost.json",
-    "checkpoints", "model", "trackers", "rounds",
+    "checkpoints", "model", "trackers", "rounds", "progress.json",
 )  # fmt: skip
 
 
@@ -34,6 +34,8 @@ class RunFolder:
         self.model = self.path / "model"
         self.trackers = self.path / "trackers"
         self.rounds = self.path / "rounds"
+        self.progress = self.path / "progress.json"
+        self.stop = self.path / "stop"
 
     @contextmanager
     def open(self, *, resume: bool = False, overwrite: bool = False) -> Iterator[None]:

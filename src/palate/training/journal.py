@@ -6,13 +6,10 @@ cannot be logged.
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-import torch
-from torch import Tensor
 
 from palate.errors import NumericalError
 from palate.training.log_rows import keep_rows
@@ -118,48 +115,9 @@ def metric(name: str) -> Metric:
     return METRICS[name.removeprefix("eval_")]
 
 
-class Window:
-    """Sums since the last row of the log; float64, so that a resumed run adds up the same."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, float] = {}
-
-    def __bool__(self) -> bool:
-        """Whether anything was added since the last row of the log."""
-        return bool(self._sums)
-
-    def add(self, name: str, total: Tensor | float, count: float = 1.0) -> None:
-        """Add a sum over `count` things; the log shows sum / count."""
-        metric(name)
-        amount = torch.as_tensor(total, dtype=torch.float64).detach()
-        before = self._sums.get(name, torch.zeros((), dtype=torch.float64))
-        self._sums[name] = before + amount.cpu()
-        self._counts[name] = self._counts.get(name, 0.0) + count
-
-    def means(self) -> dict[str, float]:
-        """Mean of every metric; the window starts again."""
-        rows = {n: float(s) / self._counts[n] for n, s in self._sums.items() if self._counts[n]}
-        self._sums, self._counts = {}, {}
-        return rows
-
-    def mark(self) -> Callable[[], None]:
-        """Remember what was added so far; calling what is returned forgets what came after."""
-        sums, counts = dict(self._sums), dict(self._counts)
-
-        def back() -> None:
-            self._sums, self._counts = sums, counts
-
-        return back
-
-    def state(self) -> dict[str, list[float]]:
-        """For a checkpoint."""
-        return {name: [float(s), self._counts[name]] for name, s in self._sums.items()}
-
-    def restore(self, state: Mapping[str, list[float]]) -> None:
-        """From a checkpoint."""
-        self._sums = {n: torch.tensor(v[0], dtype=torch.float64) for n, v in state.items()}
-        self._counts = {n: v[1] for n, v in state.items()}
+def metrics_of(row: Mapping[str, float]) -> dict[str, float]:
+    """A row of the log without its step."""
+    return {name: value for name, value in row.items() if name != "step"}
 
 
 class Journal:
@@ -168,6 +126,7 @@ class Journal:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.history: list[dict[str, float]] = []
+        self._newest: dict[str, float] = {}
 
     def log(self, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
         """Write one row; times are left out on purpose, so that equal runs have equal logs."""
@@ -178,6 +137,7 @@ class Journal:
         row = {"step": float(step), **{k: float(v) for k, v in metrics.items()}}
         row["step"] = step
         self.history.append(row)
+        self._newest.update(metrics_of(row))
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
@@ -185,7 +145,7 @@ class Journal:
 
     def last(self) -> dict[str, float]:
         """The newest value of every metric."""
-        return {k: v for row in self.history for k, v in row.items() if k != "step"}
+        return dict(self._newest)
 
     def rewind(self, num_rows: int) -> None:
         """Keep the rows that a checkpoint knew of; a torn last line goes with the rest."""
@@ -193,3 +153,4 @@ class Journal:
             return
         keep_rows(self.path, num_rows)
         self.history = read_metrics(self.path)
+        self._newest = {k: v for row in self.history for k, v in metrics_of(row).items()}

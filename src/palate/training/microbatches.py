@@ -12,10 +12,10 @@ import torch
 from palate.data.trees import Forest, Tree, pack, plant
 from palate.models.attention import ForestAttention, plan_forest
 from palate.models.roles import Roles
-from palate.training.journal import Window
 from palate.training.out_of_memory import in_short, is_out_of_memory, too_little
 from palate.training.resume import Standing
 from palate.training.settings import StageSettings
+from palate.training.window import Window
 
 log = logging.getLogger("palate")
 Learned = TypeVar("Learned")

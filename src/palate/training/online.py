@@ -23,8 +23,9 @@ from palate.training.online_rollout import Task, evaluate_online
 from palate.training.online_settings import OnlineSettings
 from palate.training.reinforce import learn_reinforce
 from palate.training.rloo import learn_rloo
+from palate.training.run import Result, Run
 from palate.training.sampling_start import check_gold, check_room
-from palate.training.session import Result, Run, Session
+from palate.training.session import Session
 
 log = logging.getLogger("palate")
 

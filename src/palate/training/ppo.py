@@ -23,8 +23,9 @@ from palate.training.ppo_start import check_ppo_start
 from palate.training.ppo_stops import stop_over_budget, stop_where_parted
 from palate.training.ppo_update import predict, update_policy, update_values
 from palate.training.rollout import collect
+from palate.training.run import Result, Run
 from palate.training.sampling_start import EVAL_SEED, check_equal, warn_without_end
-from palate.training.session import Result, Run, Session
+from palate.training.session import Session
 from palate.training.settings import PPOSettings
 
 log = logging.getLogger("palate")

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from palate.errors import CheckpointError
 from palate.models.roles import Roles
 from palate.training.checkpoint import Checkpoint, settings_difference
-from palate.training.journal import Journal, Window
+from palate.training.journal import Journal
 from palate.training.log_rows import count_rows, keep_rows
 from palate.training.settings import StageSettings
+from palate.training.window import Window
 
 # Prefixes of a checkpoint's tensors that are not of a trained role.
 OPTIMIZER, RNG, MOVING = "optimizer/", "rng/", "moving/"

@@ -21,7 +21,8 @@ from palate.models.roles import Roles
 from palate.models.sampling import sample
 from palate.models.scoring import hidden_rows, raw_head_rewards_from, raw_rewards_from
 from palate.objectives.preference import bradley_terry_loss
-from palate.training.session import Result, Run, Session
+from palate.training.run import Result, Run
+from palate.training.session import Session
 from palate.training.settings import RewardSettings
 from palate.training.signs import pair_lengths, pair_signs
 from palate.training.stage_cautions import reward_cautions

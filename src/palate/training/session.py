@@ -16,9 +16,8 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -30,29 +29,22 @@ from palate.training.best import Admits, Best, admit_all
 from palate.training.checkpoint import keep_checkpoint, latest_checkpoint
 from palate.training.checks import check_gradients
 from palate.training.diagnosis import Diagnosis
-from palate.training.folder import RunFolder
-from palate.training.journal import Journal, Window
+from palate.training.heartbeat import run_progress
+from palate.training.journal import Journal
 from palate.training.lost_updates import watch_update
 from palate.training.microbatches import Microbatches
-from palate.training.progress import in_words, progress
+from palate.training.progress import in_words
 from palate.training.rehearsal import Loss, longest_microbatch, rehearse
 from palate.training.resume import Carried, Standing
+from palate.training.run import Result, Run
 from palate.training.schedule import learning_rate
 from palate.training.seeding import rows_of_step
 from palate.training.settings import StageSettings
 from palate.training.signals import Signals
 from palate.training.stage_cautions import cautions, without_adapter
+from palate.training.window import Window
 
 log = logging.getLogger("palate")
-
-
-@runtime_checkable
-class Listener(Protocol):
-    """Whoever wants to know; returning True from `on_step` ends the run after this step."""
-
-    def on_step(self, step: int, num_steps: int) -> bool: ...
-
-    def on_log(self, step: int, metrics: Mapping[str, float]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -62,44 +54,6 @@ class Step:
     number: int
     rows: tuple[int, ...]
     first: bool
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a finished run tells.
-
-    `train_seconds` is the loop alone; `stop_reason` names what ended a run before its last step,
-    "" where nothing did.
-    """
-
-    steps: int
-    examples: int
-    tokens: int
-    train_seconds: float
-    metrics: dict[str, float]
-    history: list[dict[str, float]]
-    stop_reason: str = ""
-
-
-@dataclass(frozen=True)
-class Run:
-    """Where a run stands and who follows it; what it computes is in its settings.
-
-    Attributes:
-        folder: where log and checkpoints go; None keeps the log in memory and saves nothing.
-        resume: continue from the folder's newest good checkpoint.
-        identity: hashes of model and data, which a resumed run must share.
-        sample: called when samples of fixed prompts are due, with the step.
-        listeners: told of steps and rows of the log.
-        saved: called with the step of a checkpoint once it is on disk.
-    """
-
-    folder: RunFolder | None = None
-    resume: bool = False
-    identity: Mapping[str, str] = field(default_factory=dict)
-    sample: Callable[[int], None] | None = None
-    listeners: Sequence[Listener] = ()
-    saved: Callable[[int], None] | None = None
 
 
 class Session:
@@ -157,7 +111,7 @@ class Session:
             journal=self.journal, samples=run.folder.samples if run.folder else None,
         )  # fmt: skip
         self._current: Step | None = None
-        self._signals = Signals()
+        self._signals = Signals(run.folder.stop if run.folder else None)
         # Roles whose gradients no update has looked at yet.
         self._unchecked = set() if run.resume else set(trained)
         self._started = 0.0
@@ -190,7 +144,7 @@ class Session:
         """Steps of the run, from where it stands; what is due after a step happens in between."""
         mode = self.roles.training if dropout else self.roles.scoring
         done = self.standing.step
-        with progress(self.stage, self.num_steps, done=done) as advance:
+        with run_progress(self.stage, self.num_steps, done=done, folder=self.folder) as advance:
             while self.standing.step < self.num_steps and not self.standing.stopped:
                 number = self.standing.step + 1
                 rows = self._rows_of(number)

@@ -10,7 +10,8 @@ from palate.data.trees import Forest, Tree, pack, plant
 from palate.models.attention import Plan
 from palate.models.roles import Roles
 from palate.models.scoring import token_logprobs_of
-from palate.training.session import Result, Run, Session
+from palate.training.run import Result, Run
+from palate.training.session import Session
 from palate.training.settings import SFTSettings
 
 

@@ -14,7 +14,7 @@ from accelerate.tracking import GeneralTracker
 
 from palate.errors import RecipeError
 from palate.training.folder import RunFolder
-from palate.training.session import Listener
+from palate.training.run import Listener
 from palate.training.settings import StageSettings
 
 log = logging.getLogger("palate")

@@ -3,11 +3,11 @@
 from typing import Any
 
 from palate.errors import UsageError
-from palate.web.desk import Visit
+from palate.web.desk import LabelVisit
 from palate.web.payload import Exclusion, Invitation, Ruling
 
 
-def rule(visit: Visit, sent: Ruling) -> dict[str, Any]:
+def rule(visit: LabelVisit, sent: Ruling) -> dict[str, Any]:
     """Decide a contested pair; an empty choice takes the word back."""
     visit.desk.store.adjudicate(
         visit.annotator.id,
@@ -19,7 +19,7 @@ def rule(visit: Visit, sent: Ruling) -> dict[str, Any]:
     return {}
 
 
-def exclude(visit: Visit, sent: Exclusion) -> dict[str, Any]:
+def exclude(visit: LabelVisit, sent: Exclusion) -> dict[str, Any]:
     """Let an annotator's votes count, or not."""
     store = visit.desk.store
     if sent.is_excluded:
@@ -29,7 +29,7 @@ def exclude(visit: Visit, sent: Exclusion) -> dict[str, Any]:
     return {}
 
 
-def invite(visit: Visit, sent: Invitation) -> dict[str, Any]:
+def invite(visit: LabelVisit, sent: Invitation) -> dict[str, Any]:
     """A link for somebody who is to vote; a new annotator where nobody has the name."""
     store, name = visit.desk.store, sent.name.strip()
     known = next((one for one in store.annotators() if one.name == name), None)

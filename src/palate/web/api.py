@@ -7,7 +7,7 @@ says where a response came from, nor what a pair is shown for (a repeat looks li
 from typing import Any
 
 from palate.collection.answers import Question
-from palate.web.desk import Visit
+from palate.web.desk import LabelVisit
 from palate.web.identity import self_descriptions
 from palate.web.payload import FLAGS, IDENTITY, SKIP, Decision, Fetch, Remark, Undo
 from palate.web.prompts import turns
@@ -20,12 +20,12 @@ LATE = (
 )  # fmt: skip
 
 
-def questions(visit: Visit, sent: Fetch) -> dict[str, Any]:
+def questions(visit: LabelVisit, sent: Fetch) -> dict[str, Any]:
     """The pairs that stand before an annotator, but those that the page has."""
     return {"questions": _more(visit, sent.have), "standing": standing(visit)}
 
 
-def decide(visit: Visit, sent: Decision) -> dict[str, Any]:
+def decide(visit: LabelVisit, sent: Decision) -> dict[str, Any]:
     """Write a vote or a skip; when this returns it is on the disk."""
     store, annotator = visit.desk.store, visit.annotator.id
     message = ""
@@ -49,7 +49,7 @@ def decide(visit: Visit, sent: Decision) -> dict[str, Any]:
     }
 
 
-def undo(visit: Visit, sent: Undo) -> dict[str, Any]:
+def undo(visit: LabelVisit, sent: Undo) -> dict[str, Any]:
     """Take the last decision back; its question stands before the annotator again."""
     store, annotator = visit.desk.store, visit.annotator.id
     receipt = store.undo(annotator, request=sent.request)
@@ -60,7 +60,7 @@ def undo(visit: Visit, sent: Undo) -> dict[str, Any]:
     }
 
 
-def remark(visit: Visit, sent: Remark) -> dict[str, Any]:
+def remark(visit: LabelVisit, sent: Remark) -> dict[str, Any]:
     """Keep a note and a flag beside a question."""
     store, annotator = visit.desk.store, visit.annotator.id
     store.note(annotator, sent.question, sent.note, request=f"{sent.request}-note")
@@ -68,7 +68,7 @@ def remark(visit: Visit, sent: Remark) -> dict[str, Any]:
     return {"standing": standing(visit)}
 
 
-def standing(visit: Visit) -> dict[str, Any]:
+def standing(visit: LabelVisit) -> dict[str, Any]:
     """How far the work is."""
     progress = visit.desk.store.progress(visit.annotator.id)
     return {
@@ -79,7 +79,7 @@ def standing(visit: Visit) -> dict[str, Any]:
     }
 
 
-def _more(visit: Visit, have: list[int]) -> list[dict[str, Any]]:
+def _more(visit: LabelVisit, have: list[int]) -> list[dict[str, Any]]:
     found = visit.desk.store.questions(visit.annotator.id, count=AHEAD)
     return [_shown(one) for one in found if one.id not in have]
 

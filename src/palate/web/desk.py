@@ -1,4 +1,4 @@
-"""What every page works with: the votes, the people, the guidelines; and one visit to it."""
+"""What every labelling page works with: the votes, the people, the guidelines."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from palate.collection.state import Annotator
 from palate.collection.store import Store
 from palate.web.guidelines import DEFAULT, to_html
 from palate.web.people import People
+from palate.web.visit import Visit
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,13 @@ class Desk:
         store: the votes.
         people: who may come in.
         address: what links begin with, as "http://127.0.0.1:8321".
+        command: what serves the pages, as people type it.
     """
 
     store: Store
-    people: People
+    people: People[Annotator]
     address: str
+    command: str = "palate label"
 
     def link(self, annotator: Annotator) -> str:
         """An address that signs an annotator in, once."""
@@ -37,15 +40,4 @@ class Desk:
         return hashlib.sha256(f"name {self.store.settings.salt}".encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
-class Visit:
-    """A request that came through: at which desk, by whom, and what its page writes with."""
-
-    desk: Desk
-    annotator: Annotator
-    write_token: str
-
-    @property
-    def is_admin(self) -> bool:
-        """Whether quality, disagreements and export are theirs to see."""
-        return self.annotator.role == "admin"
+LabelVisit = Visit[Desk]

@@ -7,10 +7,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from palate.collection.export import Rule, to_csv
-from palate.web.desk import Visit
+from palate.web.desk import LabelVisit
 
 
-def export(visit: Visit, name: str) -> Response:
+def export(visit: LabelVisit, name: str) -> Response:
     """The file "RULE.jsonl" or "RULE.csv".
 
     Raises:

@@ -1,14 +1,9 @@
-"""HTML of the pages; templates escape everything that they are given."""
+"""HTML of the labelling pages."""
 
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from starlette.requests import Request
-from starlette.responses import HTMLResponse
-
-from palate.web.desk import Visit
+from palate.web.desk import LabelVisit
 from palate.web.payload import FLAGS
 from palate.web.prompts import turns
+from palate.web.rendering import render
 
 MOST_CONTESTS = 20
 """Contested pairs on one page; those without a ruling come first."""
@@ -28,30 +23,12 @@ _LEFT_OUT = {
     "flagged": "flagged",
     "not_adjudicated": "without a ruling",
 }
-_TITLES = {
-    401: "This page needs your link",
-    403: "Not for you, or not any more",
-    404: "There is no such page",
-}
-
-_TEMPLATES = Environment(
-    loader=PackageLoader("palate.web", "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
-def html(text: str, status: int = 200) -> HTMLResponse:
-    """A page as a response."""
-    return HTMLResponse(text, status)
-
-
-def label(visit: Visit) -> str:
+def label(visit: LabelVisit) -> str:
     """The page where votes are cast; pairs come to it as JSON."""
     version, guidelines = visit.desk.guidelines()
-    return _render(
+    return render(
         "label",
         visit,
         guidelines=guidelines,
@@ -61,12 +38,12 @@ def label(visit: Visit) -> str:
     )
 
 
-def quality(visit: Visit) -> str:
+def quality(visit: LabelVisit) -> str:
     """How good the votes are, who votes, and what may be taken away."""
     store = visit.desk.store
     export = store.export()
     ids = {one.name: one.id for one in store.annotators()}
-    return _render(
+    return render(
         "quality",
         visit,
         report=store.quality(),
@@ -78,14 +55,14 @@ def quality(visit: Visit) -> str:
     )
 
 
-def disagreements(visit: Visit) -> str:
+def disagreements(visit: LabelVisit) -> str:
     """Pairs on which votes differ, and flagged ones, to be decided."""
     contests = visit.desk.store.contests(visit.annotator.id)
     shown = [
         {"contest": contest, "prompt": turns(contest.prompt)}
         for contest in contests[:MOST_CONTESTS]
     ]
-    return _render(
+    return render(
         "disagreements",
         visit,
         shown=shown,
@@ -94,19 +71,3 @@ def disagreements(visit: Visit) -> str:
         choices=_CHOICES,
         flags=FLAGS,
     )
-
-
-def notice(request: Request, status: int, message: str) -> HTMLResponse:
-    """Why there is no page."""
-    # After a link in a chat or a mail, browsers hold a strict cookie back for that one request; a
-    # page of ours that asks again gets it.
-    asks_again = status == 401 and request.headers.get("sec-fetch-site") == "cross-site"
-    page = _TEMPLATES.get_template("notice.html.jinja").render(
-        title=_TITLES.get(status, "That did not work"), message=message, asks_again=asks_again
-    )
-    return html(page, status)
-
-
-def _render(name: str, visit: Visit, **content: Any) -> str:
-    template = _TEMPLATES.get_template(f"{name}.html.jinja")
-    return template.render(visit=visit, page=name, **content)

@@ -3,58 +3,60 @@
     link /?t=…  ──►  cookie (HttpOnly, SameSite=Strict)  ──►  page with the token of its writes
 
 A link's secret lives in this process until it is used. A cookie is signed with a key that lies in a
-file beside the votes, so browsers stay signed in when the server is started again; it is void as
-soon as its annotator gets a new secret in the store.
+file beside the votes, so browsers stay signed in when the server is started again (the watching
+page forgets its key instead); it is void as soon as its owner gets a new secret.
 """
 
 import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from starlette.responses import Response
 
-from palate.collection.state import Annotator
-from palate.collection.store import Store
 from palate.errors import UsageError
+from palate.web.visit import Person
 
 COOKIE_SECONDS = 30 * 24 * 3600
 
+PersonT = TypeVar("PersonT", bound=Person)
 
-class People:
-    """Signs annotators in and knows them again.
+
+class People(Generic[PersonT]):
+    """Signs people in and knows them again.
 
     Args:
-        store: where annotators are written down.
+        find: somebody by number; None where there is nobody.
         key: what cookies are signed with.
         cookie: the name of the cookie; browsers do not part ports, so it should.
     """
 
-    def __init__(self, store: Store, *, key: bytes, cookie: str) -> None:
-        self.store = store
+    def __init__(self, find: Callable[[int], PersonT | None], *, key: bytes, cookie: str) -> None:
         self.cookie = cookie
+        self._find = find
         self._key = key
         self._links: dict[str, int] = {}
 
-    def new_link_secret(self, annotator: int) -> str:
-        """A secret that signs an annotator in, once."""
+    def new_link_secret(self, person: int) -> str:
+        """A secret that signs somebody in, once."""
         secret = secrets.token_urlsafe(24)
-        self._links[_digest(secret)] = annotator
+        self._links[_digest(secret)] = person
         return secret
 
-    def redeem(self, secret: str) -> Annotator | None:
+    def redeem(self, secret: str) -> PersonT | None:
         """Use up a link's secret; None where there is none such, or no longer."""
-        annotator = self._links.pop(_digest(secret), None)
-        return None if annotator is None else self._find(annotator)
+        person = self._links.pop(_digest(secret), None)
+        return None if person is None else self._find(person)
 
-    def sign_in(self, response: Response, annotator: Annotator, *, is_secure: bool) -> None:
+    def sign_in(self, response: Response, person: PersonT, *, is_secure: bool) -> None:
         """Give a browser its cookie; `is_secure`: to be sent back over TLS alone."""
         nonce = secrets.token_urlsafe(12)
         response.set_cookie(
             self.cookie,
-            f"{annotator.id}.{nonce}.{self._signature(annotator, nonce)}",
+            f"{person.id}.{nonce}.{self._signature(person, nonce)}",
             max_age=COOKIE_SECONDS,
             path="/",
             httponly=True,
@@ -62,17 +64,17 @@ class People:
             secure=is_secure,
         )
 
-    def who(self, cookies: Mapping[str, str]) -> Annotator | None:
-        """The annotator that a request's cookie was given to; None for nobody."""
+    def who(self, cookies: Mapping[str, str]) -> PersonT | None:
+        """Whom a request's cookie was given to; None for nobody."""
         number, _, rest = cookies.get(self.cookie, "").partition(".")
         nonce, _, signature = rest.partition(".")
         if not (number.isascii() and number.isdigit() and len(number) < 10):
             return None
-        annotator = self._find(int(number))
-        if annotator is None:
+        person = self._find(int(number))
+        if person is None:
             return None
-        expected = self._signature(annotator, nonce)
-        return annotator if secrets.compare_digest(expected, signature) else None
+        expected = self._signature(person, nonce)
+        return person if secrets.compare_digest(expected, signature) else None
 
     def write_token(self, cookies: Mapping[str, str]) -> str:
         """What a page must send with its writes: only pages that could be read know it."""
@@ -82,11 +84,8 @@ class People:
         """Whether a write brought the token of its page."""
         return secrets.compare_digest(self.write_token(cookies).encode(), shown.encode())
 
-    def _find(self, number: int) -> Annotator | None:
-        return next((one for one in self.store.annotators() if one.id == number), None)
-
-    def _signature(self, annotator: Annotator, nonce: str) -> str:
-        return self._mac("cookie", str(annotator.id), annotator.token_hash, nonce)
+    def _signature(self, person: PersonT, nonce: str) -> str:
+        return self._mac("cookie", str(person.id), person.token_hash, nonce)
 
     def _mac(self, *parts: str) -> str:
         return hmac.new(self._key, "\n".join(parts).encode(), hashlib.sha256).hexdigest()

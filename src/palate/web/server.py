@@ -5,6 +5,7 @@ import errno
 import logging
 import socket
 import threading
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -107,6 +108,14 @@ def make_server(app: ASGIApp) -> Server:
         "h11_max_incomplete_event_size": 16 * 1024,
     }
     return Server(uvicorn.Config(app, **config))
+
+
+def open_browser_at(link: str) -> None:
+    """Show a page that is about to be served, on this machine."""
+    # The socket listens already, so a browser that is quicker than the server waits.
+    opening = threading.Timer(0.5, webbrowser.open, [link])
+    opening.daemon = True
+    opening.start()
 
 
 @contextmanager

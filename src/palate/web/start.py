@@ -1,11 +1,9 @@
 """From a file of pairs to a page that people vote on: what `palate label` does."""
 
 import getpass
-import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from threading import Timer
 from typing import Any
 
 from palate.collection import Annotator, Item, Store, open_store
@@ -15,7 +13,7 @@ from palate.web.desk import Desk
 from palate.web.gate import Gate
 from palate.web.opened import Invited, Opened
 from palate.web.people import People, read_key
-from palate.web.server import listen, serve
+from palate.web.server import listen, open_browser_at, serve
 
 
 def label(
@@ -63,10 +61,7 @@ def label(
         progress = store.progress(invited[0].annotator.id)
         on_open(Opened(votes, progress.num_items, num_added, invited))
         if open_browser:
-            # The socket listens already, so a browser that is quicker than the server waits.
-            opening = Timer(0.5, webbrowser.open, [invited[0].link])
-            opening.daemon = True
-            opening.start()
+            open_browser_at(invited[0].link)
         serve(Gate(label_app(desk), origins=origins), listener)
 
 
@@ -76,7 +71,9 @@ def open_desk(
     """The desk of a database, and the origins that its pages may have."""
     origins = address.origins(port)
     people = People(
-        store, key=read_key(votes.with_name(f"{votes.name}.key")), cookie=f"palate-{port}"
+        lambda number: next((one for one in store.annotators() if one.id == number), None),
+        key=read_key(votes.with_name(f"{votes.name}.key")),
+        cookie=f"palate-{port}",
     )
     return Desk(store, people, origins[0]), origins
 

@@ -1,6 +1,7 @@
 // Writes to the server: JSON with the token of this page, and errors that a person can read.
 
 const token = document.querySelector('meta[name="palate-token"]').content;
+const command = document.querySelector('meta[name="palate-command"]').content;
 const PATIENCE_MS = 15_000;
 // Not signed in (any more), a page older than its cookie, a slow or busy server: all these pass.
 const PASSING = [401, 403, 408, 421, 429];
@@ -24,7 +25,7 @@ export async function post(path, content) {
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
   } catch {
-    throw new Trouble("The server does not answer. Is palate label still running?");
+    throw new Trouble(`The server does not answer. Is ${command} still running?`);
   }
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;

@@ -1,0 +1,1 @@
+"""Run folders as they grow, read from another process; nothing here imports torch or writes."""
