@@ -141,31 +141,34 @@ def train_dpo(
                 kl=drift(roles, others, settings, cache=cache),
                 shift=session.standing.extra.get("reward_shift", 0.0),
             )
-            ahead = None
-            if settings.couples_rows:
-                with roles.scoring():
-                    whole = score_step(roles, rows, settings, cache=cache, facts=facts)
-                ahead = slopes(whole, settings)
-                _record(session, whole, settings)
-            seen = session.accumulate(
-                rows,
-                partial(
-                    _learn,
-                    session,
-                    rows,
-                    ahead,
-                    cache=cache,
-                    settings=settings,
-                    facts=facts,
-                    first=step.first,
-                ),
-            )
-            _pass_on(session, facts, seen, settings)
+            ahead = _look_ahead(session, rows, settings, cache=cache, facts=facts)
+            learn = partial(
+                _learn, session, rows, ahead,
+                cache=cache, settings=settings, facts=facts, first=step.first,
+            )  # fmt: skip
+            _pass_on(session, facts, session.accumulate(rows, learn), settings)
             session.update()
             if settings.moves_reference and step.number % settings.ref_model_sync_steps == 0:
                 mix_reference(roles, alpha=settings.ref_model_mixup_alpha)
                 cache.clear()
     return session.result()
+
+
+def _look_ahead(
+    session: Session,
+    rows: Sequence[Tree],
+    settings: DPOSettings,
+    *,
+    cache: ReferenceCache,
+    facts: StepFacts,
+) -> Slopes | None:
+    """The step's slopes, of a loss that looks at all its rows together."""
+    if not settings.couples_rows:
+        return None
+    with session.roles.scoring():
+        whole = score_step(session.roles, rows, settings, cache=cache, facts=facts)
+    _record(session, whole, settings)
+    return slopes(whole, settings)
 
 
 def _caution(pairs: Sequence[Tree], settings: DPOSettings) -> None:

@@ -109,10 +109,8 @@ def train_ppo(
             )  # fmt: skip
             for name, value in rollout.metrics.items():
                 session.record(name, value)
-            warn_without_end(
-                session, settings, num_responses=len(rollout.scores),
-                num_stopped=int(rollout.metrics["val/num_eos_tokens"]),
-            )  # fmt: skip
+            count, stopped = len(rollout.scores), int(rollout.metrics["val/num_eos_tokens"])
+            warn_without_end(session, settings, num_responses=count, num_stopped=stopped)
             if step.first:
                 session.record("start/reference_gap", rollout.reference_gap)
             if step.first and roles.equal_at_start:
@@ -132,7 +130,7 @@ def train_ppo(
                 unmoved = False
                 if settings.target_kl and approx_kl > settings.target_kl:
                     break
-            controls.follow_kl(rollout.kl, num_responses=len(rollout.scores), step=step.number)
+            controls.follow_kl(rollout.kl, num_responses=count, step=step.number)
     return session.result()
 
 
