@@ -208,6 +208,38 @@ def test_a_win_rate_over_three_seeds_bears_their_spread() -> None:
     assert shaky["minimum_detectable_effect"] > 3 * steady["minimum_detectable_effect"]
 
 
+def test_a_win_by_length_alone_is_none_at_equal_length() -> None:
+    """The judge pays 0.2 a token, whoever wrote it; one arm writes longer."""
+    drawn = np.random.default_rng(5)
+    numbers = dict(comparison(ppo_gain=1.0).measured)
+    for name, length in (("ppo", 12.0), ("dpo-strong", 10.0)):
+        lengths = drawn.normal(length, 2.0, size=(NUM_PROMPTS, 2)).round()
+        gold = 0.2 * lengths + drawn.normal(0.0, 0.3, size=lengths.shape)
+        numbers[name] = {0: replace(numbers[name][0], gold=gold, length=lengths)}
+    found = Comparison(arms(), PROMPTS, numbers).head_to_head("ppo", "dpo-strong")
+    assert found["win_rate"]["low"] > 0.5
+    assert found["length_controlled"]["low"] < 0.5 < found["length_controlled"]["high"]
+
+
+def test_arms_stand_on_one_scale_and_p_values_know_of_each_other() -> None:
+    results = comparison(ppo_gain=0.6).results(title="three arms")
+    scale = {name: one["value"] for name, one in results["strengths"].items()}
+    assert scale["dpo-strong"] > scale["ppo"] > scale["dpo-weak"] > 0
+    rows = results["head_to_head"]
+    assert all(row["p_adjusted"] >= row["p_value"] for row in rows)
+    assert min(row["p_adjusted"] for row in rows) == pytest.approx(
+        min(1.0, len(rows) * min(row["p_value"] for row in rows))
+    )
+
+
+def test_an_arm_that_never_loses_has_no_finite_strength(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level("INFO", logger="palate"):
+        assert comparison(ppo_gain=50.0).strengths() is None
+    assert "never beat ppo" in caplog.text
+
+
 def test_best_of_n_takes_each_prompts_best(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
     renderer = Renderer(tiny_tokenizer)
     words = ["a", "bb", "ccc"]

@@ -4,7 +4,7 @@ Settings (which β, which KL coefficient) are chosen on one half of the prompts;
 rate and verdict comes from the other half.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -16,9 +16,11 @@ from palate.data.records import Prompt
 from palate.data.splits import halves
 from palate.errors import UsageError
 from palate.experiments.arms import Arm, Grid, Measured, as_text
+from palate.experiments.contests import at_equal_length, strengths
 from palate.experiments.verdict import Evidence, reach_verdict
 from palate.measures.estimate import Estimate, across_seeds, over_seeds, rate_estimate, within_rates
 from palate.measures.frontier import FrontierPoint, MatchedDifference, matched_difference, redraw
+from palate.measures.multiple import holm
 from palate.measures.winrate import win_rate
 from palate.training.folder import environment
 
@@ -114,36 +116,56 @@ class Comparison:
     def head_to_head(self, a: str, b: str) -> dict[str, Any]:
         """Win rate and difference of two arms on the judging half.
 
-        From three seeds on both intervals speak of the methods; the p-value is over prompts, of
+        From three seeds on the intervals speak of the methods; the p-value is over prompts, of
         these models.
         """
         name = f"{a} against {b}"
-        runs = range(max(len(self.runs[a]), len(self.runs[b])))
-        wins = win_rate(first=self._samples_of(a), second=self._samples_of(b), name=name)
-        rate = wins.rate
-        if len(runs) >= 3:
-            apart = [
-                win_rate(
-                    first=self._samples_of(a, run), second=self._samples_of(b, run), name=name
-                ).rate
-                for run in runs
-            ]
-            rate = within_rates(over_seeds(rate, apart))
+
+        def plain(run: int | None) -> Estimate:
+            ours, theirs = (self._samples(arm, self.by, run) for arm in (a, b))
+            return win_rate(first=ours, second=theirs, name=name).rate
+
+        def controlled(run: int | None) -> Estimate:
+            ours, theirs = (self._samples(arm, self.by, run) for arm in (a, b))
+            lengths = [self._samples(arm, "length", run) for arm in (a, b)]
+            return at_equal_length(
+                ours, theirs, first_lengths=lengths[0], second_lengths=lengths[1], name=name
+            )
+
+        wins = win_rate(
+            first=self._samples(a, self.by), second=self._samples(b, self.by), name=name
+        )
+        rate = self._over_seeds(plain, a, b)
         return {
             "a": a,
             "b": b,
             "win_rate": rate.to_json(),
+            "length_controlled": self._over_seeds(controlled, a, b).to_json(),
             "difference": self.difference(a, b).to_json(),
             "p_value": wins.p_value,
             "minimum_detectable_effect": wins.minimum_detectable_effect
             * (rate.half_width / wins.rate.half_width),
         }
 
-    def _samples_of(self, arm: str, run: int | None = None) -> list[Grid]:
-        """Reward of every sample by judging prompt, of one run or of all: responses meet."""
+    def _over_seeds(self, of: Callable[[int | None], Estimate], *arms: str) -> Estimate:
+        """A rate of all runs together, as wide as the spread between three or more makes it."""
+        together, count = of(None), max(len(self.runs[arm]) for arm in arms)
+        if count < 3:
+            return together
+        return within_rates(over_seeds(together, [of(run) for run in range(count)]))
+
+    def _samples(self, arm: str, quantity: str, run: int | None = None) -> Grid:
+        """A quantity of every sample, [judging prompt, sample], of one run or of all."""
         runs = self.runs[arm] if run is None else [self._run(arm, run)]
-        values = [getattr(one, self.by)[self.judge] for one in runs]
-        return list(np.concatenate(values, axis=1))
+        return np.concatenate([getattr(one, quantity)[self.judge] for one in runs], axis=1)
+
+    def strengths(self) -> dict[str, Any] | None:
+        """Trained arms on one scale, in log-odds against the SFT model; None for two arms."""
+        names = [n for n, arm in self.arms.items() if arm.road != "yardstick" and n != self.sft]
+        if len(names) < 2:
+            return None
+        found = strengths({n: self._samples(n, self.by) for n in (self.sft, *names)})
+        return found and {name: one.to_json() for name, one in found.items()}
 
     def _run(self, arm: str, run: int) -> Measured:
         """A run of an arm; an arm of one run meets every run of another."""
@@ -243,7 +265,8 @@ class Comparison:
             "schema": 1,
             "title": title,
             "arms": {name: self._arm(name, picked) for name in self.arms},
-            "head_to_head": [self.head_to_head(a, b) for a, b in contests],
+            "head_to_head": self._contests(contests),
+            "strengths": self.strengths(),
             "matched": matched and {"kl": matched.kl, "difference": matched.difference.to_json()},
             "matched_reason": "" if matched else "one of the roads never left the SFT model",
             "verdict": self._verdict(dpo, rlhf, matched) if dpo and rlhf else None,
@@ -257,8 +280,14 @@ class Comparison:
             "pipeline": [],
             "curves": {},
             "over_optimization": None,
-            "samples": self._samples([n for n in (self.sft, dpo, rlhf) if n]),
+            "samples": self._shown([n for n in (self.sft, dpo, rlhf) if n]),
         }
+
+    def _contests(self, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+        """Contests with their p-values adjusted for the number of them."""
+        found = [self.head_to_head(a, b) for a, b in pairs]
+        adjusted = holm([one["p_value"] for one in found])
+        return [one | {"p_adjusted": p} for one, p in zip(found, adjusted, strict=True)]
 
     def _arm(self, name: str, picked: Mapping[str, str | None]) -> dict[str, Any]:
         arm = self.arms[name]
@@ -334,7 +363,7 @@ class Comparison:
             return None
         return first.wall_s / second.wall_s
 
-    def _samples(self, names: Sequence[str], *, count: int = 12) -> list[dict[str, Any]]:
+    def _shown(self, names: Sequence[str], *, count: int = 12) -> list[dict[str, Any]]:
         """Responses side by side, on the first judging prompts."""
         rows = []
         for row in self.judge[:count]:
