@@ -2,18 +2,20 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from palate.data.records import Prompt
+from palate.data.splits import halves
 from palate.errors import UsageError
 from palate.experiments.arms import Arm, Decoding, Judge, Measured, arm_roles, judged, measure
 from palate.experiments.comparison import Comparison, count_runs
 from palate.experiments.entries import Entry
 from palate.experiments.kept import KeptMeasures
 from palate.experiments.lineup import line_up
+from palate.experiments.pilot import pilot
 from palate.training.progress import progress
 
 log = logging.getLogger("palate")
@@ -51,7 +53,15 @@ def measure_arms(
                 else:
                     tell(len(prompts))
                 measured[arm.name][seed] = judged(found, prompts, gold)
+            if arm.road == "sft":
+                _say_what_can_be_seen(measured[arm.name].values(), prompts)
     return measured
+
+
+def _say_what_can_be_seen(sft: Iterable[Measured], prompts: Sequence[Prompt]) -> None:
+    words = pilot(next(iter(sft)), num_judging=len(halves(list(prompts)).judge))
+    if words:
+        log.info("compare: %s", words)
 
 
 def run_compare(
