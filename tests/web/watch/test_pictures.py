@@ -58,7 +58,7 @@ def test_pictures_of_the_docs(watched: Watched, watch_window: OpenWatch) -> None
     (dpo.path / "model").mkdir()
     dpo.beat(300, 300, "ending")
     words = "the proxy reward rose from 1.31 to 1.42 while gold fell from 0.41 to 0.02"
-    line = {"name": "proxy-gold-parted", "level": "warning", "step": 240, "words": words}
+    line = {"name": "reward-hacking", "level": "warning", "step": 240, "words": words}
     path = watched.root / "ppo-kl-0.05" / "findings.jsonl"
     path.write_text(json.dumps(line) + "\n", encoding="utf-8")
     for name, how in {
