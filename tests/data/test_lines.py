@@ -42,6 +42,16 @@ BAD_LINES = {
 }
 
 
+def test_objects_spread_over_lines_are_one_fault_that_says_how_to_mend_it(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    row = {"prompt": "q", "chosen": "x", "rejected": "y"}
+    path.write_text(f"{json.dumps(row, indent=2)}\n{json.dumps(row, indent=2)}\n", "utf-8")
+    (line,) = read_lines(path)
+    assert line.fault is not None
+    assert (line.fault.code, line.fault.origin) == ("E105", f"{path}:1")
+    assert "jq -c . FILE" in line.fault.message
+
+
 @pytest.mark.parametrize("place", [1, 2, 3])
 @pytest.mark.parametrize("kind", BAD_LINES)
 def test_a_bad_line_is_found_where_it_stands(tmp_path: Path, kind: str, place: int) -> None:

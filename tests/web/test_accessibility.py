@@ -11,7 +11,7 @@ from palate.collection import Item
 
 WIDE = {"viewport": {"width": 1280, "height": 800}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
-LONG = Item("What?", "I am ChatGPT.\n" * 80, "Another answer.\n" * 90)
+LONG = Item("Read this.\n" * 40 + "What?", "I am ChatGPT.\n" * 80, "Another answer.\n" * 90)
 
 
 def serious(page: Page) -> list[str]:
@@ -51,6 +51,9 @@ def test_no_serious_finding(
     found = {"pair": serious(page)}
     page.keyboard.press("d")
     found["marked"] = serious(page)
+    page.keyboard.press("p")
+    found["whole"] = serious(page)
+    page.keyboard.press("p")
     for key, name in (("?", "help"), ("g", "guidelines"), ("n", "note")):
         page.keyboard.press(key)
         expect(page.locator(f"#{name}")).to_be_visible()
@@ -77,7 +80,7 @@ def test_everything_can_be_done_and_seen_without_a_mouse(
 ) -> None:
     shown = window(make_site([LONG]))
     reached = []
-    for _ in range(16):
+    for _ in range(18):
         shown.page.keyboard.press("Tab")
         reached.append(
             shown.page.evaluate(
@@ -92,7 +95,7 @@ def test_everything_can_be_done_and_seen_without_a_mouse(
     names = [name for name, _ in reached]
     assert {
         *("prompt", "left-text", "right-text", "vote-left", "vote-tie", "vote-both", "vote-right"),
-        *("skip", "note-button", "differences", "guidelines", "help"),
+        *("whole", "skip", "note-button", "differences", "guidelines", "help"),
     } <= set(names)
     assert all(is_seen for name, is_seen in reached if name in ("vote-left", "skip", "left-text"))
 

@@ -6,13 +6,27 @@ import pytest
 from tests.web.payloads import PAYLOADS
 
 from palate.errors import UsageError
-from palate.web.guidelines import DEFAULT, MOST_CHARACTERS, read_guidelines, to_html
+from palate.web.guidelines import DEFAULT, MOST_CHARACTERS, read_guidelines, to_html, to_sheet
 
 
 def test_structure_stays() -> None:
     html = to_html("# Rules\n\n- **short** over `long`\n\n| a | b |\n| - | - |\n| 1 | 2 |")
     for wanted in ("<h1>Rules</h1>", "<strong>short</strong>", "<code>long</code>", "<td>1</td>"):
         assert wanted in html
+
+
+def test_the_heading_that_they_begin_with_is_their_title_and_shown_once() -> None:
+    sheet = to_sheet("# How *we* judge\n\nBe strict.\n\n# And then\n\nMore.")
+    assert sheet.title == "How <em>we</em> judge"
+    assert "judge" not in sheet.body
+    assert sheet.body.startswith("<p>Be strict.</p>")
+    assert "<h1>And then</h1>" in sheet.body
+
+
+def test_without_a_heading_in_front_they_are_called_guidelines() -> None:
+    for markdown in ("Be strict.\n\n# Later", "## Second rank\n\nx"):
+        sheet = to_sheet(markdown)
+        assert (sheet.title, sheet.body) == ("Guidelines", to_html(markdown))
 
 
 def test_links_lead_to_the_web_alone_and_say_nothing_of_where_from() -> None:

@@ -16,14 +16,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from palate.data.faults import fault
 from palate.data.lines import BOM, Line
 
-_NUMBERS = {"weight", "margin", "score_chosen", "score_rejected"}
+_NUMBERS = {
+    "weight", "margin", "score_chosen", "score_rejected", "overall_preference", "winner_model_a",
+    "winner_model_b", "winner_tie", "helpfulness", "correctness", "coherence", "complexity",
+    "verbosity",
+}  # fmt: skip
 _LABELS = {"label", "kto_tag"}
 _LISTS = {
     "messages", "conversations", "conversation_a", "conversation_b", "responses", "scores",
     "ranking", "ranks", "rank", "completions", "answers", "history",
 }  # fmt: skip
-_MAYBE_TURNS = {"prompt", "chosen", "rejected", "completion", "response", "output"}
-_TEXTS = {*_MAYBE_TURNS, "instruction", "text"}
+_MAYBE_TURNS = {"prompt", "chosen", "rejected", "completion", "response", "output", "context"}
+_TEXTS = {
+    *_MAYBE_TURNS,
+    "instruction",
+    "text",
+    "response_a",
+    "response_b",
+    "response1",
+    "response2",
+}
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 _NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")

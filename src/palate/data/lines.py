@@ -49,6 +49,9 @@ def split_lines(
             return
         if number == 1:
             line = line.removeprefix(BOM)
+        if number == 1 and line.strip() == b"{":
+            yield spread_object(origin)
+            return
         if len(line) > max_bytes and not line.endswith(b"\n"):
             rest = line
             while rest and not rest.endswith(b"\n"):
@@ -91,6 +94,12 @@ def wide_file(origin: str) -> Line:
     """The one fault of a file of two or four bytes a character."""
     message = "the file starts with a UTF-16 or UTF-32 mark"
     return Line(origin, None, fault("E103", message, origin=origin), "")
+
+
+def spread_object(origin: str) -> Line:
+    """The one fault of a file of objects that are spread over lines for the eye."""
+    message = "the object goes on over several lines; one a line: jq -c . FILE > NEW.jsonl"
+    return Line(origin, None, fault("E105", message, origin=origin), "{")
 
 
 def _shown(line: bytes) -> str:

@@ -6,10 +6,11 @@ A file's format is that of most of its first rows (settle.py); a row of another 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from palate.data.doors import Door
 from palate.data.faults import Fault, Refusal, RowFault, fault, warnings_of
+from palate.data.formats.helpsteer import HELPSTEER2, neighbours
 from palate.data.layout import Layout
 from palate.data.lines import Line, parse_line
 from palate.data.records import Demonstration, Preference, Prompt
@@ -77,6 +78,7 @@ def stream(
         door.named(layout.format)
     unwrapped: Iterator[Line] = map(unwrap_reject, lines)
     if settled is None:
+        unwrapped = put_together(unwrapped, door, layout)
         shape, unwrapped = settle(unwrapped, door, layout)
         settled = shape.called if shape else ""
     for line in unwrapped:
@@ -126,6 +128,12 @@ def read_row(
         message = "tools stand beside a prompt that is text"
         faults.append(fault("W506", message, origin=line.origin))
     return Read(line.origin, found, tuple({w.code: w for w in faults}.values()), called)
+
+
+def put_together(lines: Iterable[Line], door: Door[Any], layout: Layout) -> Iterator[Line]:
+    """Rows that are one only with their neighbours, where pairs may be made of them."""
+    is_asked = layout.format in (None, HELPSTEER2.name) and HELPSTEER2.gives in door.gives
+    return neighbours(lines) if is_asked else iter(lines)
 
 
 def unwrap_reject(line: Line) -> Line:

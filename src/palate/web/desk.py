@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from palate.collection.state import Annotator
 from palate.collection.store import Store
-from palate.web.guidelines import DEFAULT, to_html
+from palate.web.guidelines import DEFAULT, Sheet, to_sheet
 from palate.web.people import People
 from palate.web.visit import Visit
 
@@ -30,10 +30,10 @@ class Desk:
         """An address that signs an annotator in, once."""
         return f"{self.address}/?t={self.people.new_link_secret(annotator.id)}"
 
-    def guidelines(self) -> tuple[int, str]:
-        """Version and HTML of what voters should go by; version 0 are the program's own words."""
+    def guidelines(self) -> tuple[int, Sheet]:
+        """Version and sheet of what voters should go by; version 0 are the program's own words."""
         version, text = self.store.guidelines()
-        return version, to_html(text if version else DEFAULT)
+        return version, to_sheet(text if version else DEFAULT)
 
     def collection_name(self) -> str:
         """Tells this collection from others in a browser's storage, without saying its salt."""

@@ -4,6 +4,8 @@ Twice safe: the parser takes no HTML, and what it makes goes through a sanitizer
 text structure and http(s) links pass. Images are left out, since their addresses would be fetched.
 """
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import nh3
@@ -30,6 +32,29 @@ _TAGS = {
     *("strong", "em", "a", "table", "thead", "tbody", "tr", "th", "td"),
 }
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+
+
+_FIRST_HEADING = re.compile(r"\A<h1>(.+?)</h1>\s*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Guidelines as a page shows them, both parts HTML that can do nothing.
+
+    Attributes:
+        title: their own first heading, "Guidelines" where they begin with none.
+        body: the rest.
+    """
+
+    title: str
+    body: str
+
+
+def to_sheet(markdown: str) -> Sheet:
+    """Part guidelines from the heading that they begin with, which is then shown once."""
+    html = to_html(markdown)
+    heading = _FIRST_HEADING.match(html)
+    return Sheet(heading[1], html[heading.end() :]) if heading else Sheet("Guidelines", html)
 
 
 def to_html(markdown: str) -> str:

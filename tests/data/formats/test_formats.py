@@ -76,6 +76,23 @@ TREE: Row = {
         ],
     },
 }
+TEXTS: Row = {
+    "prompt": '["a", "c\\nd"]', "response_a": '["b", "x"]', "response_b": '["b", "y"]',
+    "winner_model_a": 0, "winner_model_b": 1, "winner_tie": 0,
+}  # fmt: skip
+RATED: Row = {
+    "prompt": "q",
+    "ratings": [
+        {"response": "x", "helpfulness": 1, "verbosity": 4},
+        {"response": "y", "helpfulness": 3},
+    ],
+}
+STEPS: Row = {
+    "context": [user("hi")],
+    "response1": "x",
+    "response2": "y",
+    "overall_preference": -2,
+}
 MORE = (*HI, Turn("assistant", "better"), Turn("user", "and?"))
 
 EXAMPLES: list[tuple[str, Row, list[Record]]] = [
@@ -114,6 +131,15 @@ EXAMPLES: list[tuple[str, Row, list[Record]]] = [
     ),
     ("arena", BATTLE | {"winner": "model_a"}, [Preference(HI, "yes", "no", origin="a:1")]),
     ("arena", BATTLE | {"winner": "model_b"}, [Preference(HI, "no", "yes", origin="a:1")]),
+    ("arena-55k", TEXTS, [Preference(LATER[1:], "y", "x", origin="a:1")]),
+    ("arena-55k", TEXTS | {"prompt": ["hi"], "response_a": ["x"], "response_b": ["y"]},
+     [Preference(HI, "y", "x", origin="a:1")]),
+    ("arena-55k", TEXTS | {"prompt": "[hi", "response_a": '["x"]', "response_b": "y"},
+     [Preference((Turn("user", "[hi"),), "y", '["x"]', origin="a:1")]),
+    ("helpsteer2", RATED, [Preference("q", "y", "x", origin="a:1")]),
+    ("helpsteer3", STEPS, [Preference(HI, "x", "y", origin="a:1")]),
+    ("helpsteer3", STEPS | {"context": "q", "overall_preference": 1},
+     [Preference("q", "y", "x", origin="a:1")]),
     ("scored", SCORED, [Preference("q", "high", "low", origin="a:1")]),
     (
         "scored",
@@ -189,6 +215,22 @@ def test_every_row_has_a_prompt_to_sample_from(name: str, row: Row, records: lis
         (BATTLE | {"winner": "model_a", "conversation_b": [user("ho"), assistant("no")]}, "W504",
          "part before"),
         (BATTLE | {"winner": "model_a", "conversation_b": [user("hi")]}, "E306", "role user"),
+        (TEXTS | {"winner_model_b": 0, "winner_tie": 1}, "W501", "tie"),
+        (TEXTS | {"winner_tie": 1}, "E501", "one of them must be 1"),
+        (TEXTS | {"winner_model_b": 2}, "E501", "winner_model_b is 2"),
+        (TEXTS | {"response_b": '["e", "y"]'}, "W504", "part before"),
+        (TEXTS | {"response_b": '["y"]'}, "E203", "response_b has 1 turns, the prompt 2"),
+        (TEXTS | {"response_b": "y"}, "E203", "the prompt is a list"),
+        (TEXTS | {"response_b": '["b", null]'}, "E202", "response_b[1] is null"),
+        (TEXTS | {"response_b": '["b", " "]'}, "E401", "chosen is empty"),
+        (RATED | {"ratings": [{"response": "x", "helpfulness": 1}]}, "W503", "one response alone"),
+        (RATED | {"ratings": [{"response": r, "helpfulness": 1} for r in "xy"]}, "W503", "none of"),
+        (RATED | {"ratings": [{"response": "x", "helpfulness": "4"}]}, "E203",
+         "helpfulness of response 1 of 1"),
+        (STEPS | {"overall_preference": 0}, "W501", "tie"),
+        (STEPS | {"overall_preference": 4}, "E501", "overall_preference is 4"),
+        (STEPS | {"overall_preference": 0.5}, "E501", "no whole number"),
+        (STEPS | {"response1": "y"}, "E402", "the same text"),
         (SCORED | {"scores": [1, 2]}, "E502", "2 numbers for 3 responses"),
         (SCORED | {"scores": [1, "2", 3]}, "E203", "scores[1] is '2'"),
         (SCORED | {"scores": [2, 2, 2]}, "W503", "none of the 3"),
@@ -251,6 +293,38 @@ def test_margins_are_differences_of_scores_where_asked_for() -> None:
                         "score_rejected": 7.0}  # fmt: skip
     found = [read(scored_pair, Layout(margins=m))[0] for m in (True, False)]
     assert [p.margin for p in found if isinstance(p, Preference)] == [0.5, None]
+
+
+def test_steps_of_preference_are_margins_where_asked_for() -> None:
+    (pair,) = read(STEPS, Layout(margins=True))
+    assert isinstance(pair, Preference)
+    assert pair.margin == 2.0
+
+
+def rated(prompt: object, response: str, helpfulness: int) -> Row:
+    rest = dict.fromkeys(("correctness", "coherence", "complexity", "verbosity"), 2)
+    return {"prompt": prompt, "response": response, "helpfulness": helpfulness, **rest}
+
+
+def test_neighbouring_rated_rows_are_one_prompts_responses() -> None:
+    rows = [rated("p", "a", 1), rated("p", "b", 4), rated("q", "c", 2), rated("p", "d", 4),
+            rated("p", "e", 4), rated(None, "f", 4)]  # fmt: skip
+    lines = [Line(f"a:{i}", row) for i, row in enumerate(rows)]
+    found = list(stream(lines, PREFERENCES, AS_THEY_SAY))
+    assert [(one.origin, [w.code for w in one.faults]) for one in found] == [
+        ("a:0", []), ("a:2", ["W503"]), ("a:3", ["W503"]), ("a:5", ["E202"]),
+    ]  # fmt: skip
+    assert found[0].records == (
+        Preference("p", "b", "a", origin="a:0",
+                   columns={"score_chosen": 4.0, "score_rejected": 1.0}),
+    )  # fmt: skip
+
+
+def test_rated_rows_are_imitated_one_by_one() -> None:
+    lines = [Line(f"a:{i}", rated("p", text, 4)) for i, text in enumerate("xy")]
+    for layout in (AS_THEY_SAY, Layout(format="prompt-completion")):
+        found = [one.records for one in stream(lines, DEMONSTRATIONS, layout)]
+        assert found == [(Demonstration("p", t, origin=f"a:{i}"),) for i, t in enumerate("xy")]
 
 
 @pytest.mark.parametrize(

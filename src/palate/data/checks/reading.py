@@ -14,7 +14,7 @@ from palate.data.layout import AS_THEY_SAY, Layout
 from palate.data.lines import Line
 from palate.data.records import Demonstration, Preference, Prompt
 from palate.data.settle import Shape, settle
-from palate.data.stream import stream, unwrap_reject
+from palate.data.stream import put_together, stream, unwrap_reject
 
 Record = Preference | Demonstration | Prompt
 
@@ -80,7 +80,7 @@ def open_source(path: str | Path, layout: Layout = AS_THEY_SAY) -> Source:
         DataError: the file is missing, damaged or no file to read.
         RecipeError: the layout names a format that does not exist.
     """
-    lines: Iterator[Line] = map(unwrap_reject, lines_of(path, layout))
+    lines = put_together(map(unwrap_reject, lines_of(path, layout)), ANY, layout)
     shape, lines = settle(lines, ANY, layout)
     gives, called = shape or Shape("pairs", "")
     rows = _checked(lines, _DOORS[gives], layout, called)

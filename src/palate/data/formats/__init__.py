@@ -6,8 +6,10 @@ two. See docs/data.md for an example of each.
 
 from palate.data.faults import Refusal
 from palate.data.formats.arena import ARENA, ARENA_LABELS
+from palate.data.formats.arena_texts import ARENA_TEXTS
 from palate.data.formats.cells import Row
 from palate.data.formats.format import Format, Gives, Record
+from palate.data.formats.helpsteer import HELPSTEER2, HELPSTEER3
 from palate.data.formats.known import slip_of
 from palate.data.formats.llama_factory import (
     ALPACA,
@@ -44,6 +46,9 @@ FORMATS: dict[str, Format] = {
         OPEN_ASSISTANT,
         ARENA,
         ARENA_LABELS,
+        ARENA_TEXTS,
+        HELPSTEER2,
+        HELPSTEER3,
         HH,
         EXPLICIT,
         IMPLICIT,

@@ -9,7 +9,8 @@ USUAL_COLUMNS = frozenset(
         *("id", "source", "tags", "gold", "annotator", "created_at", "language", "question_id"),
         *("score_chosen", "score_rejected", "rule", "verdicts", "why", "scores", "tools"),
         *("model", "model_a", "model_b", "winner", "judge", "turn", "sampling", "responses"),
-        *("response_a", "response_b"),
+        *("response_a", "response_b", "winner_model_a", "winner_model_b", "winner_tie"),
+        *("overall_preference", "individual_preference", "domain"),
     )
 )
 # The names that people write by hand. Of rarer ones a near name is as likely somebody's own.

@@ -82,21 +82,22 @@ def _chosen_pairs(scores: Sequence[float], rule: str) -> Iterator[tuple[int, int
             yield better, worse
 
 
-def _ask(row: Row) -> Text:
+def asked(row: Row) -> Text:
+    """The prompt of a row, under whichever name it has."""
     name = next((n for n in ("prompt", "instruction", "query") if n in row), "prompt")
     if kind(row, name) == "turns":
         turns = parse_turns(row[name], name=name)
         check_prompt(turns, name=name)
         return turns
-    asked = text(row, name)
+    question = text(row, name)
     if name == "instruction":
-        turns = (Turn("user", asked),)
-    elif is_dialogue(asked):
-        turns = parse_dialogue(asked)
+        turns = (Turn("user", question),)
+    elif is_dialogue(question):
+        turns = parse_dialogue(question)
         if turns[-1].role == "assistant" and not turns[-1].content.strip():
             turns = turns[:-1]
     else:
-        return asked
+        return question
     check_prompt(turns, name=name)
     return turns
 
@@ -110,7 +111,7 @@ def _read_ranking(row: Row, layout: Layout, origin: str) -> list[Record]:
         texts = _texts(row)
         name = next((n for n in ("ranking", "ranks", "rank") if n in row), None)
         ranks = _numbers(row, name, len(texts)) if name else [float(i) for i in range(len(texts))]
-    return ranked_pairs(_ask(row), texts, [-rank for rank in ranks], row, layout, origin)
+    return ranked_pairs(asked(row), texts, [-rank for rank in ranks], row, layout, origin)
 
 
 def _read_scored(row: Row, layout: Layout, origin: str) -> list[Record]:
@@ -122,7 +123,7 @@ def _read_scored(row: Row, layout: Layout, origin: str) -> list[Record]:
     else:
         texts = _texts(row)
         scores = _numbers(row, "scores", len(texts))
-    return ranked_pairs(_ask(row), texts, scores, row, layout, origin, scored=True)
+    return ranked_pairs(asked(row), texts, scores, row, layout, origin, scored=True)
 
 
 def _list(row: Row, name: str) -> Sequence[object]:
@@ -179,10 +180,10 @@ _ASKED = {"prompt", "instruction", "query", "responses", "weight"}
 RANKING = Format(
     "ranking", "pairs", "Several responses with ranks, 1 the best.",
     frozenset({*_ASKED, "ranking", "ranks", "rank", "answers"}), _is_ranking,
-    lambda _: "ranking", _read_ranking, ask=_ask,
+    lambda _: "ranking", _read_ranking, ask=asked,
 )  # fmt: skip
 SCORED = Format(
     "scored", "pairs", "Several responses with scores, more is better (UltraFeedback).",
     frozenset({*_ASKED, "scores", "completions"}), _is_scored,
-    lambda _: "scored responses", _read_scored, ask=_ask,
+    lambda _: "scored responses", _read_scored, ask=asked,
 )  # fmt: skip

@@ -3,12 +3,12 @@
 
 const BY_KEY = {
   1: "left", arrowleft: "left", 2: "right", arrowright: "right", 0: "tie", t: "tie", b: "both_bad",
-  s: "skip", u: "undo", n: "note", d: "differences", g: "guidelines", "?": "help",
+  s: "skip", u: "undo", n: "note", d: "differences", p: "whole", g: "guidelines", "?": "help",
 };
 const BY_CODE = {
   Digit1: "left", Numpad1: "left", Digit2: "right", Numpad2: "right", Digit0: "tie",
   Numpad0: "tie", KeyT: "tie", KeyB: "both_bad", KeyS: "skip", KeyU: "undo", KeyN: "note",
-  KeyD: "differences", KeyG: "guidelines",
+  KeyD: "differences", KeyP: "whole", KeyG: "guidelines",
 };
 
 export function actionOf(event) {

@@ -4,6 +4,7 @@ import { Trouble, post } from "./api.js";
 import { differences } from "./differences.js";
 import { actionOf, isTyping } from "./keys.js";
 import { Outbox } from "./outbox.js";
+import { LongPrompt } from "./prompt.js";
 import { Remarks } from "./remarks.js";
 import { scrollInStep } from "./scroll.js";
 
@@ -22,6 +23,7 @@ const UNDO = "/api/undo";
 const byId = (id) => document.getElementById(id);
 const texts = { left: byId("left-text"), right: byId("right-text") };
 const buttons = [...document.querySelectorAll("[data-action]")];
+const asked = new LongPrompt(byId("prompt"), byId("whole"), document.body);
 const remarks = new Remarks((id, remark) => outbox.add("/api/remarks", { question: id, ...remark }));
 const outbox = new Outbox(document.body.dataset.outbox, { saved, failed, refused });
 
@@ -68,8 +70,7 @@ function showNext() {
 }
 
 function show(question) {
-  const prompt = byId("prompt");
-  prompt.replaceChildren(...question.prompt.map(turn));
+  byId("prompt").replaceChildren(...question.prompt.map(turn));
   showTexts(question);
   for (const side of ["left", "right"]) {
     const names = question.named[side];
@@ -83,7 +84,7 @@ function show(question) {
   panes.classList.remove("arrive");
   void panes.offsetWidth;
   panes.classList.add("arrive");
-  prompt.scrollTop = prompt.scrollHeight;
+  asked.begin();
   for (const text of Object.values(texts)) text.scrollTop = 0;
   if (innerWidth < 700) scrollTo(0, 0);
   shownAt = performance.now();
@@ -240,6 +241,7 @@ const ACTIONS = {
   undo,
   note: () => current && remarks.open(),
   differences: toggleDifferences,
+  whole: () => current && asked.toggle(),
   guidelines: () => toggleDialog("guidelines"),
   help: () => toggleDialog("help"),
 };
