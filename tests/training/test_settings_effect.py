@@ -71,6 +71,7 @@ ELSEWHERE = {
     "max_length": "looked at where text becomes tokens",
     "overlong": "looked at where text becomes tokens",
     "early_stopping_patience": "ends runs whose evaluations get no better",
+    "stop_on": "ends runs of which a finding is told, and those are longer",
     "save_total_limit": "also how many checkpoints of interrupted runs are kept",
     "uncertainty_coef": "looked at where the reward model is loaded",
 }

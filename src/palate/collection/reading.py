@@ -19,6 +19,7 @@ from palate.collection.items import Item
 from palate.data.doors import PREFERENCES
 from palate.data.faults import Fault, RowFault, fault, quote
 from palate.data.files import lines_of
+from palate.data.heeded import heeding
 from palate.data.layout import AS_THEY_SAY, Layout
 from palate.data.lines import Line
 from palate.data.records import Preference
@@ -56,7 +57,7 @@ def read_items(
     lines = lines_of(path, layout)
     if layout.format is None:  # else somebody has said which pairs the rows are
         lines = _unjudged(lines)
-    for read in stream(lines, PREFERENCES, layout, keep_columns=True):
+    for read in heeding(stream(lines, PREFERENCES, layout, keep_columns=True), layout):
         num_read += 1
         told = list(read.faults)
         try:

@@ -11,6 +11,7 @@ from palate.data.files import lines_of
 from palate.data.formats import Format, named_format
 from palate.data.formats.format import Gives, Record
 from palate.data.formats.write import to_row
+from palate.data.heeded import heeding
 from palate.data.layout import AS_THEY_SAY, Layout
 from palate.data.records import Demonstration, Preference
 from palate.data.rejects import rejects_file
@@ -77,7 +78,7 @@ def convert(
     """
     _refuse_same(source, target)
     form = None if to is None else _writable(to)
-    rows = stream(lines_of(source, layout), ANY, layout, keep_columns=True)
+    rows = heeding(stream(lines_of(source, layout), ANY, layout, keep_columns=True), layout)
     tally = _Tally()
     with (
         rejects_file(rejects_path if skip_bad else None) as write_reject,

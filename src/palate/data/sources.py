@@ -25,6 +25,7 @@ from palate.data.faults import FAULTS, Fault
 from palate.data.files import lines_of
 from palate.data.formats.cells import Row
 from palate.data.formats.open_assistant import trees_of
+from palate.data.heeded import heeding
 from palate.data.layout import AS_THEY_SAY, Layout
 from palate.data.lines import Line
 from palate.data.records import Demonstration, Preference, Prompt
@@ -208,7 +209,7 @@ def _collect(
     records: list[Record] = []
     faults: list[Fault] = []
     num_read, num_bad, form = 0, 0, ""
-    for read in stream(lines, door, layout):
+    for read in heeding(stream(lines, door, layout), layout):
         num_read += 1
         records += read.records
         faults += read.faults

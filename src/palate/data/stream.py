@@ -4,12 +4,14 @@ A file's format is that of most of its first rows (settle.py); a row of another 
 (E205). A line of a file of rejects is read as the "row" in it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from palate.data.doors import Door
 from palate.data.faults import Fault, Refusal, RowFault, fault, warnings_of
+from palate.data.formats.cells import Row
+from palate.data.formats.format import Format
 from palate.data.formats.helpsteer import HELPSTEER2, neighbours
 from palate.data.layout import Layout
 from palate.data.lines import Line, parse_line
@@ -32,6 +34,7 @@ class Read(Generic[Record]):
         faults: one error, or warnings.
         format: the name of the row's format and shape; "" where it cannot be used.
         raw: the row as it stands, where it cannot be used.
+        heeds: which of the layout's `rule` and `margins` change what the row gives.
     """
 
     origin: str
@@ -39,6 +42,7 @@ class Read(Generic[Record]):
     faults: tuple[Fault, ...] = ()
     format: str = ""
     raw: object = None
+    heeds: frozenset[str] = frozenset()
 
     @property
     def is_bad(self) -> bool:
@@ -114,7 +118,7 @@ def read_row(
         told = fault(refusal.code, str(refusal), origin=line.origin)
         if told.severity == "error":
             raise RowFault(told) from None
-        return Read(line.origin, (), (told,), called)
+        return Read(line.origin, (), (told,), called, heeds=form.heeds(line.row))
     # Tools belong to the prompt: they are kept whatever becomes of other columns.
     rest = {
         name: value
@@ -127,7 +131,16 @@ def read_row(
     if tools and any(isinstance(r.prompt, str) for r in found):
         message = "tools stand beside a prompt that is text"
         faults.append(fault("W506", message, origin=line.origin))
-    return Read(line.origin, found, tuple({w.code: w for w in faults}.values()), called)
+    told_once = tuple({w.code: w for w in faults}.values())
+    return Read(line.origin, found, told_once, called, heeds=_heeded(form, line.row, found))
+
+
+def _heeded(form: Format, row: Row, found: Sequence[Record]) -> frozenset[str]:
+    """What a row heeds of the layout: its responses alone have no margin, its prompt no rule."""
+    if any(isinstance(record, Preference) for record in found):
+        return form.heeds(row)
+    is_shown = any(isinstance(record, Demonstration) for record in found)
+    return form.heeds(row) & {"rule"} if is_shown else frozenset()
 
 
 def put_together(lines: Iterable[Line], door: Door[Any], layout: Layout) -> Iterator[Line]:

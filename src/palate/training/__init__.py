@@ -46,7 +46,8 @@ _MODULES = {
     "journal": ("METRICS", "Metric", "read_metrics"),
     "ppo": ("evaluate_policy", "train_ppo"),
     "reward": ("evaluate_rewards", "train_reward"),
-    "session": ("Listener", "Result", "Run", "Session"),
+    "run": ("Listener", "Result", "Run"),
+    "session": ("Session",),
     "settings": (
         "DPOSettings",
         "PPOSettings",

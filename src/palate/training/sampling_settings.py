@@ -13,7 +13,7 @@ class SamplingSettings(StageSettings):
 
     best_metrics: ClassVar[tuple[str, ...]] = (
         "eval_objective/rlhf_reward", "eval_objective/scores", "eval_objective/gold",
-        "eval_eos_rate", "eval_val/num_eos_tokens",
+        "eval_eos_rate", "eval_val/num_eos_tokens", "eval_repetition",
     )  # fmt: skip
     metric_for_best_model: str = setting(
         "eval_objective/rlhf_reward", "metric that names the best evaluation"

@@ -35,7 +35,7 @@ class RewardSettings(StageSettings):
     """Reward model: Bradley–Terry on a scalar read at the response's last token."""
 
     best_metrics: ClassVar[tuple[str, ...]] = (
-        "eval_loss", "eval_accuracy", "eval_rewards/margins",
+        "eval_loss", "eval_accuracy", "eval_rewards/margins", "eval_rewards/confident_errors",
     )  # fmt: skip
 
     learning_rate: float = setting(1e-4, "peak step size (TRL's RewardConfig)")
@@ -63,6 +63,7 @@ class DPOSettings(StageSettings):
 
     best_metrics: ClassVar[tuple[str, ...]] = (
         "eval_loss", "eval_rewards/accuracies", "eval_rewards/margins",
+        "eval_rewards/confident_errors",
     )  # fmt: skip
 
     learning_rate: float = setting(1e-5, "peak step size (full weights want 1e-6 and less)")

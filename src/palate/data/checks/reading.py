@@ -10,6 +10,7 @@ from palate.data.faults import Fault
 from palate.data.files import lines_of
 from palate.data.formats import Gives
 from palate.data.formats.known import USUAL_COLUMNS
+from palate.data.heeded import heeding
 from palate.data.layout import AS_THEY_SAY, Layout
 from palate.data.lines import Line
 from palate.data.records import Demonstration, Preference, Prompt
@@ -73,8 +74,15 @@ class Source:
     rows: Iterator[CheckedRow]
 
 
-def open_source(path: str | Path, layout: Layout = AS_THEY_SAY) -> Source:
+def open_source(
+    path: str | Path, layout: Layout = AS_THEY_SAY, *, is_first: bool = False
+) -> Source:
     """Begin to read a source of any kind of rows.
+
+    Args:
+        path: the source.
+        layout: what a person says of the rows.
+        is_first: it was not read before, so options without effect are told.
 
     Raises:
         DataError: the file is missing, damaged or no file to read.
@@ -83,12 +91,12 @@ def open_source(path: str | Path, layout: Layout = AS_THEY_SAY) -> Source:
     lines = put_together(map(unwrap_reject, lines_of(path, layout)), ANY, layout)
     shape, lines = settle(lines, ANY, layout)
     gives, called = shape or Shape("pairs", "")
-    rows = _checked(lines, _DOORS[gives], layout, called)
+    rows = _checked(lines, _DOORS[gives], layout, called, is_first)
     return Source(called, rows)
 
 
 def _checked(
-    lines: Iterable[Line], door: Door[Any], layout: Layout, called: str
+    lines: Iterable[Line], door: Door[Any], layout: Layout, called: str, is_first: bool
 ) -> Iterator[CheckedRow]:
     passed: list[Line] = []
 
@@ -98,7 +106,8 @@ def _checked(
             yield line
 
     # A line in, a row out: so a row's line is the one that has just passed.
-    for read in stream(passing(), door, layout, keep_columns=True, settled=called):
+    reads = stream(passing(), door, layout, keep_columns=True, settled=called)
+    for read in heeding(reads, layout) if is_first else reads:
         line = passed.pop()
         content = line.raw if line.row is None else dict(line.row)
         yield CheckedRow(read.origin, content, read.records, read.faults)

@@ -81,13 +81,13 @@ def survey(
     is_small = Path(path).is_file() and Path(path).stat().st_size <= _SMALL_BYTES
     with open_indexes(in_memory=is_small, with_eval=eval_path is not None) as indexes:
         reading = _Pass(Survey(Together(indexes), tally=Tally(told)), indexes.seen, limit, drop)
-        source = open_source(path, layout)
+        source = open_source(path, layout, is_first=True)
         for row in source.rows:
             reading.take(row)
         if not reading.found.num_rows:
             reading.note([fault("E111", "there is no row in this file", origin=f"{path}:1")])
         if eval_path is not None:
-            for row in open_source(eval_path, layout).rows:
+            for row in open_source(eval_path, layout, is_first=True).rows:
                 reading.hold_out(row)
             reading.note_overlaps()
         reading.close()

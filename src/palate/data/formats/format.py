@@ -29,6 +29,7 @@ class Format:
             cannot be used, with a warning's code where it only has no pair to give.
         ask: the row's prompt alone, for formats whose rows may give no record but have a prompt.
         write: a record → a row; None for what only others write.
+        heeds: which of the layout's `rule` and `margins` change what is made of a row.
     """
 
     name: str
@@ -40,3 +41,4 @@ class Format:
     read: Callable[[Row, Layout, str], Sequence[Record]]
     ask: Callable[[Row], Text] | None = None
     write: Callable[[Record], Mapping[str, object]] | None = None
+    heeds: Callable[[Row], frozenset[str]] = lambda _: frozenset()

@@ -18,7 +18,7 @@ from palate.data.faults import Refusal, quote
 from palate.data.formats.cells import Row, check_pair, check_response, label, require, text, weight
 from palate.data.formats.format import Format, Record
 from palate.data.formats.pairs import is_pair, margin
-from palate.data.formats.ranked import ranked_pairs
+from palate.data.formats.ranked import both_options, ranked_pairs
 from palate.data.formats.write import conversation, counts
 from palate.data.layout import Layout
 from palate.data.records import Demonstration, Preference, Prompt, Role, Turn
@@ -214,6 +214,7 @@ ALPACA_RANKING = Format(
     _ALPACA | {"output"},
     lambda row: "instruction" in row and isinstance(row.get("output"), list | tuple),
     lambda _: "alpaca ranking", _read_alpaca_ranking, ask=_alpaca_prompt,
+    heeds=both_options,
 )  # fmt: skip
 ALPACA_KTO = Format(
     "alpaca-kto", "labelled", "LLaMA-Factory, KTO.", _ALPACA | {"output", "kto_tag"},

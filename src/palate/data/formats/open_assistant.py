@@ -13,7 +13,7 @@ from itertools import groupby
 from palate.data.faults import Refusal, fault, quote
 from palate.data.formats.cells import Row, finite
 from palate.data.formats.format import Format, Record
-from palate.data.formats.ranked import ranked_pairs
+from palate.data.formats.ranked import both_options, ranked_pairs
 from palate.data.layout import Layout
 from palate.data.lines import Line
 from palate.data.records import Role, Text, Turn
@@ -137,5 +137,5 @@ OPEN_ASSISTANT = Format(
     "open-assistant", "pairs", "OpenAssistant: trees, or messages with parent and rank.",
     frozenset({"prompt", "tree_state"}),
     lambda row: isinstance(row.get("prompt"), Mapping) and "message_tree_id" in row,
-    lambda _: "conversation tree", _read, ask=_ask,
+    lambda _: "conversation tree", _read, ask=_ask, heeds=both_options,
 )  # fmt: skip

@@ -74,6 +74,12 @@ def margin(row: Row, layout: Layout) -> float | None:
     return None if better is None or worse is None else better - worse
 
 
+def scores_as_margin(row: Row) -> frozenset[str]:
+    """What a pair heeds of a layout: margins, where it has two scores and no margin of its own."""
+    scored = row.get("score_chosen") is not None and row.get("score_rejected") is not None
+    return frozenset({"margins"} if scored and row.get("margin") is None else ())
+
+
 def _is_explicit(row: Row) -> bool:
     # Beside whole conversations, a prompt that is text repeats one of their turns.
     repeats = isinstance(row.get("prompt"), str) and isinstance(row.get("chosen"), list | tuple)
@@ -165,14 +171,16 @@ EXPLICIT = Format(
     "explicit", "pairs", "TRL: prompt and the two responses, as text or as turns.",
     frozenset({"prompt", "chosen", "rejected", *_OPTIONAL}), _is_explicit,
     lambda row: f"explicit prompt, {kind(row, 'prompt')}", _read_explicit, write=to_row,
+    heeds=scores_as_margin,
 )  # fmt: skip
 IMPLICIT = Format(
     "implicit", "pairs", "TRL: two whole texts or conversations; their shared beginning is the "
     "prompt.", frozenset({"prompt", "chosen", "rejected", *_OPTIONAL}), is_pair,
     lambda row: f"shared beginning, {kind(row, 'chosen')}", _read_implicit, write=_write_implicit,
+    heeds=scores_as_margin,
 )  # fmt: skip
 HH = Format(
     "hh-rlhf", "pairs", "Anthropic: two dialogues as one string each.",
     frozenset({"chosen", "rejected", *_OPTIONAL}), _is_hh, lambda _: "hh-rlhf dialogue", _read_hh,
-    write=_write_hh,
+    write=_write_hh, heeds=scores_as_margin,
 )  # fmt: skip

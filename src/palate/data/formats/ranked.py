@@ -175,15 +175,20 @@ def _is_scored(row: Row) -> bool:
     )
 
 
+def both_options(row: Row) -> frozenset[str]:
+    """What ranked responses heed of a layout: the rule, and whether margins are asked for."""
+    return frozenset({"rule", "margins"})
+
+
 _ASKED = {"prompt", "instruction", "query", "responses", "weight"}
 
 RANKING = Format(
     "ranking", "pairs", "Several responses with ranks, 1 the best.",
     frozenset({*_ASKED, "ranking", "ranks", "rank", "answers"}), _is_ranking,
-    lambda _: "ranking", _read_ranking, ask=asked,
+    lambda _: "ranking", _read_ranking, ask=asked, heeds=both_options,
 )  # fmt: skip
 SCORED = Format(
     "scored", "pairs", "Several responses with scores, more is better (UltraFeedback).",
     frozenset({*_ASKED, "scores", "completions"}), _is_scored,
-    lambda _: "scored responses", _read_scored, ask=asked,
+    lambda _: "scored responses", _read_scored, ask=asked, heeds=both_options,
 )  # fmt: skip
