@@ -33,8 +33,9 @@ def _is_rated(row: Row) -> bool:
 
 def _is_together(row: Row) -> bool:
     rated = row.get("ratings")
-    listed = isinstance(rated, list | tuple) and bool(rated)
-    return listed and all(isinstance(one, Mapping) and _SCORE in one for one in rated)
+    if not isinstance(rated, list | tuple) or not rated:
+        return False
+    return all(isinstance(one, Mapping) and _SCORE in one for one in rated)
 
 
 def neighbours(lines: Iterable[Line]) -> Iterator[Line]:
