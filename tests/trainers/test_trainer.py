@@ -298,3 +298,24 @@ def test_saved_models_load_in_stock_libraries(tmp_path: Path) -> None:
     for folder in (adapter.save_model(), tmp_path / "adapter" / "model"):
         loaded = PeftModel.from_pretrained(tiny.llama(), str(folder))
         assert torch.equal(logits_of(loaded), logits_of(adapter.model))
+
+
+def test_rows_are_looked_at_as_before_every_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the commands say of a data set, the trainers say too."""
+    rows = pairs()
+    spoilt = [*rows, rows[0] | {"chosen": rows[0]["rejected"], "rejected": rows[0]["chosen"]}]
+    dpo(tmp_path / "clean", train_dataset=rows)
+    assert "train_dataset: " not in caplog.text
+    dpo(tmp_path / "run", train_dataset=spoilt, eval_dataset=rows[:1])
+    told = [record.getMessage() for record in caplog.records]
+    for code, place in (("E404", "row 0"), ("W407", "row 16")):
+        (line,) = (one for one in told if one.startswith(f"train_dataset: warning {code}"))
+        assert place in line
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in spoilt))
+    caplog.clear()
+    dpo(tmp_path / "file", train_dataset=path)
+    assert f"{path}: warning W407" in caplog.text
+    assert f"palate check {path}" in caplog.text

@@ -14,6 +14,7 @@ from palate.errors import ModelError, UsageError
 from palate.experiments.entries import TOLD, Entry
 from palate.experiments.entries import is_reward as is_reward
 from palate.experiments.entries import model_folder as model_folder
+from palate.experiments.quick_words import quick_words
 
 if TYPE_CHECKING:
     from palate.experiments.reward_source import RewardSource
@@ -70,20 +71,9 @@ def _warn(
     """Say, a line a kind, what may spoil the training; bad rows were refused or left out before."""
     known = [fault for fault in train.faults if fault.severity == "warning"]
     found = quick_check(train.records, held_out, known=known)
-    for group in found.faults:
-        say(f"{path}: {group}")
-    if found.noise is not None:
-        from palate.experiments.table import measured
-
-        noise = measured(found.noise.to_json(), percent=True)
-        say(f"{path}: {noise} of labels are flipped, as {found.num_repeated:,} repeated "
-            "comparisons tell")  # fmt: skip
     held = f" --eval-data {eval_path}" if eval_path else ""
-    if not found.is_whole:
-        say(f"{path}: near duplicates and languages were not looked for, it is too long for that "
-            f"before every training; palate check {path}{held} does")  # fmt: skip
-    elif found.faults:
-        say(f"more on them: palate check {path}{held}")
+    for line in quick_words(found, path, command=f"palate check {path}{held}"):
+        say(line)
 
 
 def _read(path: str, read: Reader, sources: Sources, rejects: Path) -> Reading[Any]:

@@ -13,7 +13,8 @@ from palate.data.trees import Tree
 from palate.models.reference import ReferenceCache
 from palate.trainers.arguments import strict
 from palate.trainers.configs import DPOConfig
-from palate.trainers.inputs import COMPARISONS, policy_of, take_model, take_settings, told
+from palate.trainers.inputs import policy_of, take_model, take_settings, told
+from palate.trainers.rows import COMPARISONS
 from palate.trainers.trainer import Course, Trainer
 from palate.training.dpo import evaluate_pairs, train_dpo
 from palate.training.run import Result, Run

@@ -1,33 +1,13 @@
-"""What people hand over — model, tokenizer, reference, rows — → roles and records, or a refusal."""
+"""What people hand over — model, tokenizer, reference — → roles, or a refusal."""
 
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from peft import LoraConfig, PeftModel
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from palate.data.grow import (
-    comparison_trees,
-    demonstration_trees,
-    preference_trees,
-    prompt_trees,
-)
-from palate.data.render import Renderer
-from palate.data.sources import (
-    Reading,
-    comparisons_from_rows,
-    demonstrations_from_rows,
-    preferences_from_rows,
-    prompts_from_rows,
-    read_comparisons,
-    read_demonstrations,
-    read_preferences,
-    read_prompts,
-)
-from palate.data.trees import Tree
 from palate.errors import RecipeError
 from palate.experiments.prepare import policy_roles, tell_adapter
 from palate.models.load import Loaded, load
@@ -217,62 +197,3 @@ def told(settings: Settings, roles: Roles, role: str) -> Settings:
         lora_dropout=config.lora_dropout,
         lora_target_modules=targets if isinstance(targets, str) else ",".join(sorted(targets)),
     )
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Rows of one kind, as files and as objects give them.
-
-    Attributes:
-        read: a path → records.
-        from_rows: dicts → records.
-        grow: records → trees, and how many were too long and dropped.
-    """
-
-    read: Callable[[str | Path], Reading[Any]]
-    from_rows: Callable[[Iterable[Mapping[str, Any]]], Reading[Any]]
-    grow: Callable[..., tuple[list[Tree], int]]
-
-    def taker(
-        self, renderer: Renderer, settings: StageSettings
-    ) -> Callable[[object, str], tuple[list[Tree], int]]:
-        """A function from rows and their argument's name to trees and the number of dropped rows.
-
-        Rows are a `datasets.Dataset`, a list of dicts, a path, or None (no trees).
-        """
-
-        def taken(rows: object, what: str) -> tuple[list[Tree], int]:
-            if rows is None:
-                return [], 0
-            if isinstance(rows, str | Path):
-                records = self.read(rows).records
-            else:
-                records = self.from_rows(_finite(rows, what)).records
-            limits: dict[str, Any] = {
-                "max_length": settings.max_length,
-                "overlong": settings.overlong,
-            }
-            return self.grow(records, renderer, **limits)
-
-        return taken
-
-
-PAIRS = Kind(read_preferences, preferences_from_rows, preference_trees)
-COMPARISONS = Kind(read_comparisons, comparisons_from_rows, comparison_trees)
-DEMONSTRATIONS = Kind(read_demonstrations, demonstrations_from_rows, demonstration_trees)
-PROMPTS = Kind(read_prompts, prompts_from_rows, prompt_trees)
-
-
-def _finite(rows: object, what: str) -> Iterable[Mapping[str, Any]]:
-    if isinstance(rows, Mapping):
-        first = next(iter(rows), "train")
-        raise RecipeError(
-            f"{what} is a dict of data sets ({', '.join(map(str, rows))}); give one of them, "
-            f"{what}=…[{first!r}]; evaluate(…) takes others, one a call"
-        )
-    if not isinstance(rows, Iterable) or not hasattr(rows, "__len__"):
-        raise RecipeError(
-            f"{what} is a {type(rows).__name__}; give a datasets.Dataset, a list of dicts or a "
-            "path (of a stream, list(stream.take(n)))"
-        )
-    return rows

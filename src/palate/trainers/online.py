@@ -14,8 +14,9 @@ from palate.experiments.reward_gate import GateMode
 from palate.experiments.rewards import take_reward
 from palate.trainers.arguments import strict
 from palate.trainers.configs import GRPOConfig, OnlineDPOConfig, RLOOConfig
-from palate.trainers.inputs import PROMPTS, policy_of, take_model, take_settings, told
+from palate.trainers.inputs import policy_of, take_model, take_settings, told
 from palate.trainers.ppo import RewardFuncs, reward_sources
+from palate.trainers.rows import PROMPTS
 from palate.trainers.trainer import Course, Trainer
 from palate.training.online import train_online
 from palate.training.online_rollout import Task, evaluate_online

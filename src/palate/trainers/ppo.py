@@ -19,7 +19,8 @@ from palate.experiments.rewards import take_reward, watch_reward
 from palate.models.reward_function import RewardFunction
 from palate.trainers.arguments import strict
 from palate.trainers.configs import PPOConfig
-from palate.trainers.inputs import PROMPTS, policy_of, take_model, take_settings, told
+from palate.trainers.inputs import policy_of, take_model, take_settings, told
+from palate.trainers.rows import PROMPTS
 from palate.trainers.trainer import Course, Trainer
 from palate.training.ppo import evaluate_policy, train_ppo
 from palate.training.run import Result, Run

@@ -13,7 +13,8 @@ from palate.errors import RecipeError
 from palate.experiments.prepare import reward_roles
 from palate.trainers.arguments import strict
 from palate.trainers.configs import RewardConfig
-from palate.trainers.inputs import PAIRS, take_model, take_settings, told
+from palate.trainers.inputs import take_model, take_settings, told
+from palate.trainers.rows import PAIRS
 from palate.trainers.trainer import Course, Trainer
 from palate.training.reward import evaluate_rewards, train_reward
 from palate.training.run import Result, Run

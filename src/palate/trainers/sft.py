@@ -11,7 +11,8 @@ from palate.data.render import Renderer
 from palate.data.trees import Tree
 from palate.trainers.arguments import strict
 from palate.trainers.configs import SFTConfig
-from palate.trainers.inputs import DEMONSTRATIONS, policy_of, take_model, take_settings, told
+from palate.trainers.inputs import policy_of, take_model, take_settings, told
+from palate.trainers.rows import DEMONSTRATIONS
 from palate.trainers.trainer import Course, Trainer
 from palate.training.run import Result, Run
 from palate.training.sft import evaluate_demonstrations, train_sft

@@ -23,6 +23,7 @@ from palate.models.roles import Roles
 from palate.trainers.arguments import strict
 from palate.trainers.callbacks import Callbacks
 from palate.trainers.inputs import Start
+from palate.trainers.rows import Taken, tell_of
 from palate.trainers.runs import may_replace, newest_step, rewind
 from palate.training.folder import RunFolder
 from palate.training.journal import read_metrics
@@ -41,7 +42,7 @@ class Course:
         roles: the models.
         settings: its settings, true to the adapters that the roles have.
         renderer: text to tokens and back.
-        grow: rows as people give them → trees, and how many were too long and dropped.
+        grow: rows as people give them → trees, and what was told of the rows.
         learn: trees, held-out trees, run → the training itself.
         score: trees → metrics with `eval_` before their names.
         start: the model that was given.
@@ -54,7 +55,7 @@ class Course:
     roles: Roles
     settings: StageSettings
     renderer: Renderer
-    grow: Callable[[object, str], tuple[list[Tree], int]]
+    grow: Callable[[object, str], Taken]
     learn: Callable[[Sequence[Tree], Sequence[Tree], Run], Result]
     score: Callable[[Sequence[Tree]], dict[str, float]]
     start: Start
@@ -75,9 +76,10 @@ class Trainer:
     ) -> None:
         self._course = course
         self.train_dataset, self.eval_dataset = train_dataset, eval_dataset
-        trees, num_dropped = course.grow(train_dataset, "train_dataset")
-        held_out, num_dropped_eval = course.grow(eval_dataset, "eval_dataset")
-        self._rows = Rows(trees, held_out, num_dropped, num_dropped_eval)
+        train = course.grow(train_dataset, "train_dataset")
+        held_out = course.grow(eval_dataset, "eval_dataset")
+        tell_of(train, held_out, source=train_dataset, held_source=eval_dataset)
+        self._rows = Rows(train.trees, held_out.trees, train.num_dropped, held_out.num_dropped)
         self._identity: dict[str, str] = {}
         self._start: passport.Start | None = None
         self._bill: Cost | None = None
@@ -178,7 +180,7 @@ class Trainer:
         """
         trees = self._rows.held_out
         if eval_dataset is not None:
-            trees, _ = self._course.grow(eval_dataset, "eval_dataset")
+            trees = self._course.grow(eval_dataset, "eval_dataset").trees
         if not trees:
             raise RecipeError("evaluate() needs rows; give it, or the trainer, an eval_dataset")
         found = self._course.score(trees)
