@@ -7,9 +7,9 @@ of the one assistant turn that follows. Tokens, files and formats are other modu
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from palate.errors import DataError
 
@@ -111,14 +111,21 @@ class Preference:
             raise DataError(f"{_place(self.origin)}margin is {self.margin}; it must be finite")
 
 
-def prompt_key(prompt: Text) -> str:
+def prompt_key(prompt: Text, tools: Sequence[Mapping[str, Any]] = ()) -> str:
     """Name a prompt by its content: the same key on every machine and in every run.
+
+    Args:
+        prompt: plain text or a conversation.
+        tools: shown with it; the same words with other tools are another prompt.
 
     Returns:
         The SHA-256, in hexadecimal, of the prompt as canonical JSON: a string for plain text, a
-        list of [role, content] for a conversation. So the two kinds never share a key.
+        list of [role, content] for a conversation; with tools an object of both. So no two kinds
+        share a key.
     """
-    canonical = prompt if isinstance(prompt, str) else [[t.role, t.content] for t in prompt]
+    canonical: Any = prompt if isinstance(prompt, str) else [[t.role, t.content] for t in prompt]
+    if tools:
+        canonical = {"prompt": canonical, "tools": [dict(tool) for tool in tools]}
     encoded = json.dumps(canonical, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(encoded.encode("ascii")).hexdigest()
 

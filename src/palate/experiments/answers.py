@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from palate.data.records import Prompt, prompt_key
 from palate.data.render import Renderer
+from palate.data.tools import tools_of
 from palate.experiments.prepare import on_device
 from palate.models.load import Loaded
 from palate.models.roles import Roles
@@ -85,7 +86,7 @@ def numbered(prompts: Sequence[Prompt]) -> list[Asked]:
     seen: Counter[str] = Counter()
     found = []
     for prompt in prompts:
-        key = prompt_key(prompt.prompt)
+        key = prompt_key(prompt.prompt, tools_of(prompt.columns))
         found.append(Asked(prompt, seen[key]))
         seen[key] += 1
     return found

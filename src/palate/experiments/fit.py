@@ -122,15 +122,12 @@ def _is_shown(record: Record) -> bool:
 
 
 def _tree(record: Record, renderer: Renderer) -> Tree:
-    prompt = renderer.prompt_tokens(record.prompt)
     if isinstance(record, Preference):
-        texts = [record.chosen, record.rejected]
-    else:
-        assert isinstance(record, Demonstration)
-        texts = [record.response]
-    return Tree(
-        prompt, tuple(Response(renderer.response_tokens(record.prompt, text)) for text in texts)
-    )
+        pair = renderer.preference(record)
+        return Tree(pair.prompt, (Response(pair.chosen), Response(pair.rejected)))
+    assert isinstance(record, Demonstration)
+    shown = renderer.demonstration(record)
+    return Tree(shown.prompt, (Response(shown.response),))
 
 
 @torch.no_grad()

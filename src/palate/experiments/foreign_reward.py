@@ -12,6 +12,7 @@ from torch import Tensor
 
 from palate.data.records import Prompt
 from palate.data.render import Renderer
+from palate.data.tools import tools_of
 from palate.data.trees import Forest, Response, Tree, pack, plant
 from palate.errors import DataError
 from palate.models.attention import Plan
@@ -70,7 +71,9 @@ class ForeignReward:
 
     def _tree(self, prompt: Prompt, text: str, stopped: bool) -> Tree:
         renderer = self._renderer
-        tokens = renderer.response_tokens(prompt.prompt, text, origin=prompt.origin)
+        tokens = renderer.response_tokens(
+            prompt.prompt, text, origin=prompt.origin, tools=tools_of(prompt.columns)
+        )
         if not stopped and len(tokens) > 1:
             tokens = tokens[:-1]
         tree = Tree(renderer.prompt(prompt), (Response(tokens, stopped),), origin=prompt.origin)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from palate.data.records import Preference, Text, prompt_key
+from palate.data.records import Preference, Prompt, prompt_key
 from palate.data.render import Renderer
+from palate.data.tools import tools_of
 from palate.data.trees import Response, Tree
 from palate.errors import DataError
 
@@ -36,7 +37,7 @@ def _rewritten(rewrite: Callable[[str], str | None]) -> Change:
     def change(renderer: Renderer, pairs: Sequence[Preference]) -> list[Tree | None]:
         texts = [rewrite(pair.chosen) for pair in pairs]
         return [
-            None if text is None else _tree(renderer, pair.prompt, text)
+            None if text is None else _tree(renderer, _asked(pair), text)
             for pair, text in zip(pairs, texts, strict=True)
         ]
 
@@ -53,7 +54,7 @@ def _cut(text: str) -> str | None:
 def _without_end(renderer: Renderer, pairs: Sequence[Preference]) -> list[Tree | None]:
     trees: list[Tree | None] = []
     for pair in pairs:
-        tree = _tree(renderer, pair.prompt, pair.chosen)
+        tree = _tree(renderer, _asked(pair), pair.chosen)
         tokens = tree.responses[0].tokens[:-1]
         unfinished = (Response(tokens, stopped=False),) if tokens else ()
         trees.append(Tree(tree.prompt, unfinished) if unfinished else None)
@@ -62,7 +63,7 @@ def _without_end(renderer: Renderer, pairs: Sequence[Preference]) -> list[Tree |
 
 def _under_a_wrong_prompt(renderer: Renderer, pairs: Sequence[Preference]) -> list[Tree | None]:
     """Each response under the next prompt of a circle in which every prompt stands once."""
-    prompts: dict[str, Text] = {prompt_key(pair.prompt): pair.prompt for pair in pairs}
+    prompts = {prompt_key(pair.prompt): _asked(pair) for pair in pairs}
     keys = list(prompts)
     if len(keys) < 2:
         return [None for _ in pairs]
@@ -104,6 +105,11 @@ def probe_trees(
     return [tree if tree and tree.longest <= max_length else None for tree in trees]
 
 
-def _tree(renderer: Renderer, prompt: Text, text: str) -> Tree:
-    tokens = renderer.response_tokens(prompt, text)
-    return Tree(renderer.prompt_tokens(prompt), (Response(tokens),))
+def _asked(pair: Preference) -> Prompt:
+    """What a pair was asked, its tools among it."""
+    return Prompt(pair.prompt, columns=pair.columns)
+
+
+def _tree(renderer: Renderer, asked: Prompt, text: str) -> Tree:
+    tokens = renderer.response_tokens(asked.prompt, text, tools=tools_of(asked.columns))
+    return Tree(renderer.prompt(asked), (Response(tokens),))

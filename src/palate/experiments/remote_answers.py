@@ -1,11 +1,12 @@
 """Prompts → responses of a model behind an OpenAI-compatible server."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 from palate.data.records import Prompt, prompt_key
+from palate.data.tools import tools_of
 from palate.errors import DataError, RemoteError
 from palate.experiments.answers import Answer, Asked, Draws
 from palate.models.remote import RemoteClient, Request, chat, completion
@@ -58,7 +59,7 @@ class RemoteSampler:
 
     def _request(self, asked: Asked, number: int, draws: Draws) -> Request:
         prompt = asked.prompt
-        parameters = {
+        parameters: dict[str, Any] = {
             "max_tokens": draws.max_new_tokens,
             "temperature": draws.temperature(number),
             "seed": _seed(draws, prompt, asked.occurrence * draws.num_samples + number),
@@ -71,13 +72,20 @@ class RemoteSampler:
                     "completions"
                 )
             turns = [{"role": turn.role, "content": turn.content} for turn in text]
+            if tools := tools_of(prompt.columns):
+                parameters["tools"] = [_as_function(tool) for tool in tools]
             return chat(turns, **parameters)
         if self._api == "chat":
             return chat([{"role": "user", "content": text}], **parameters)
         return completion(text, **parameters)
 
 
+def _as_function(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A tool as servers ask for it; templates also know the bare function."""
+    return tool if "function" in tool else {"type": "function", "function": tool}
+
+
 def _seed(draws: Draws, prompt: Prompt, number: int) -> int:
     """A server's seed for one response, as far as it honours seeds: 31 bits, its own each."""
-    named = repr((draws.seed, prompt_key(prompt.prompt), number))
+    named = repr((draws.seed, prompt_key(prompt.prompt, tools_of(prompt.columns)), number))
     return int.from_bytes(sha256(named.encode()).digest()[:4], "little") >> 1

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from palate.data.faults import Fault, fault
 from palate.data.records import Demonstration, Preference, Prompt
+from palate.data.tools import tools_of
 from palate.errors import DataError
 
 if TYPE_CHECKING:
@@ -43,8 +44,9 @@ def render_row(
     elif isinstance(record, Demonstration):
         responses = [record.response]
     try:
-        prompt = renderer.prompt_tokens(record.prompt)
-        answers = [renderer.response_tokens(record.prompt, text) for text in responses]
+        tools = tools_of(record.columns)
+        prompt = renderer.prompt_tokens(record.prompt, tools=tools)
+        answers = [renderer.response_tokens(record.prompt, one, tools=tools) for one in responses]
     except DataError as error:
         return Rendered(None, (fault("E406", str(error), origin=record.origin),))
     if any(len(answer) == 1 for answer in answers):
