@@ -59,7 +59,6 @@ def measure_fit(
     Args:
         loaded: the model.
         path: pairs, labelled responses or demonstrations.
-        layout: what a person says of them.
         max_length: longer rows are left out.
         layout: what a person says of the rows.
         num_rows: rows to look at.
