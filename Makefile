@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization methods honesty round-trips real-server label-storm label-pictures label-pages bench-speed settings-survey diagnose-table watch-pages clean
+.PHONY: setup demo demo-fast test check format docs bench known-optimum reward-gate ppo-memory demo-seeds over-optimization methods honesty exports round-trips real-server label-storm label-pictures label-pages bench-speed settings-survey diagnose-table watch-pages clean
 
 setup: $(STAMP)
 
@@ -57,6 +57,9 @@ reward-gate: setup
 
 ppo-memory: setup
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_ppo_controls.py -m slow
+
+exports: setup
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cli/test_export.py -m slow
 
 real-server: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/test_real_server.py -m slow
