@@ -45,6 +45,13 @@ def test_unjudged_responses_give_every_two(tmp_path: Path) -> None:
     assert (item.first, item.second) == ("2", "3")
 
 
+def test_a_battle_is_shown_as_text_not_as_the_list_that_holds_it(tmp_path: Path) -> None:
+    won = {"winner_model_a": 1, "winner_model_b": 0, "winner_tie": 0}
+    row = {"prompt": '["Hi"]', "response_a": '["Hello!"]', "response_b": '["Yo"]', **won}
+    [item] = read_items(write_rows(tmp_path / "arena.jsonl", [row]))
+    assert (item.first, item.second) == ("Hello!", "Yo")
+
+
 def test_margins_of_a_reward_model(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "pairs.jsonl", [PAIR, {**PAIR, "prompt": "zwei?"}])
     row = {"origin": f"{path}:2", "chosen": 1.0, "rejected": 3.0, "margin": -2.0}

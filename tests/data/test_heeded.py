@@ -69,3 +69,13 @@ def test_prompts_heed_neither_and_the_chosen_side_heeds_the_rule(
     assert _told(caplog) == ["margins", "rule"]
     read_demonstrations(path, use_chosen=True, layout=BOTH)
     assert _told(caplog) == ["margins"]
+
+
+def test_helpsteers_rows_heed_what_changes_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.jsonl"
+    steps = {"context": "q", "response1": "a", "response2": "b", "overall_preference": -2}
+    path.write_text(json.dumps(steps) + "\n")
+    assert read_preferences(path, layout=BOTH).records[0].margin == 2
+    assert _told(caplog) == ["rule"]

@@ -40,3 +40,16 @@ def test_the_highest_score_within_the_kl_budget(tmp_path: Path) -> None:
         again.settle()
     kept = roles.state(("policy",))
     assert all(torch.equal(value, weights[2][key]) for key, value in kept.items())
+
+
+def test_an_evaluation_without_the_metric_is_no_better(tmp_path: Path) -> None:
+    """Responses of three tokens have no repetition: the run goes on, and its patience counts."""
+    settings = settings_of(
+        "ppo", eval_steps=1, metric_for_best_model="eval_repetition", early_stopping_patience=1
+    )
+    standing, folder = Standing(), RunFolder(tmp_path / "run")
+    roles = tiny.roles_of(tiny.llama(), "policy")
+    best = Best("ppo", roles, ("policy",), settings, standing, folder, lambda _: True)
+    assert not best.consider(1, {"eval_repetition": 0.5})
+    assert best.consider(2, {"eval_objective/scores": 1.0})
+    assert (standing.best_value, standing.best_step) == (0.5, 1)

@@ -27,7 +27,7 @@ from palate.data.sources import Reading, describe_bad
 from palate.data.stream import stream
 from palate.errors import DataError
 
-_JUDGED = ("ranking", "ranks", "rank", "scores", "chosen")
+_JUDGED = ("ranking", "ranks", "rank", "scores", "chosen", "winner_model_a")
 _GOLD: dict[object, Verdict] = {True: "first", "tie": "tie", "both_bad": "both_bad"}
 
 

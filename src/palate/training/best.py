@@ -49,9 +49,10 @@ class Best:
     def consider(self, number: int, metrics: Mapping[str, float]) -> bool:
         """Take an evaluation in; True where patience is over."""
         settings, standing, name = self.settings, self.standing, self.settings.metric_for_best_model
-        value, best = metrics[name], standing.best_value
+        # A value may be missing: responses of three tokens have no repetition.
+        value, best = metrics.get(name), standing.best_value
         up = metric(name).direction == "up"
-        better = best is None or (value > best if up else value < best)
+        better = value is not None and (best is None or (value > best if up else value < best))
         if better and self.admits(metrics):
             standing.best_value, standing.best_step, standing.stale = value, number, 0
             if settings.load_best_model_at_end:

@@ -197,6 +197,21 @@ def test_a_function_scores_and_the_best_meets_the_worst(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_one_prompt_with_two_answers_is_judged_by_each_rows_own(tmp_path: Path) -> None:
+    path = tmp_path / "s.jsonl"
+    replies = ["four", "five"]
+    rows = [{"prompt": "2 + 2?", "responses": replies, "answer": answer} for answer in replies]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    def right(prompts: list[str], responses: list[str], answer: list[str]) -> list[float]:
+        return [float(one == wanted) for one, wanted in zip(responses, answer, strict=True)]
+
+    judge = ScoringJudge("right", function_scores(NamedFunction(right)))
+    found = judge_samples(judge, read_samples(path), Judging())
+    assert [pair["chosen"] for pair in found.pairs] == replies
+    assert [pair["score_chosen"] for pair in found.pairs] == [1.0, 1.0]
+
+
 def test_a_language_model_can_score(samples: Samples) -> None:
     def scorer(body: dict[str, Any]) -> Answer:
         reply = minds.shown(body)["REPLY"]

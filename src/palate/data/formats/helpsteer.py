@@ -16,7 +16,7 @@ from itertools import groupby
 from palate.data.faults import Refusal, quote
 from palate.data.formats.cells import Row, check_pair, finite, kind, require, text, weight
 from palate.data.formats.format import Format, Record
-from palate.data.formats.ranked import asked, ranked_pairs
+from palate.data.formats.ranked import asked, both_options, ranked_pairs
 from palate.data.layout import Layout
 from palate.data.lines import Line
 from palate.data.records import Preference, Text
@@ -99,11 +99,12 @@ HELPSTEER2 = Format(
     "helpsteer2", "pairs", "HelpSteer2: neighbouring rows of one prompt, scored by helpfulness.",
     frozenset({"prompt", "response", "ratings", "weight", *_RATINGS}),
     lambda row: _is_rated(row) or ("prompt" in row and _is_together(row)),
-    lambda _: "rated responses", _read_rated, ask=asked,
+    lambda _: "rated responses", _read_rated, ask=asked, heeds=both_options,
 )  # fmt: skip
 HELPSTEER3 = Format(
     "helpsteer3", "pairs", "HelpSteer3: two responses and a preference from -3 to 3, 0 a tie.",
     frozenset({"context", "response1", "response2", "weight"}),
     lambda row: {"context", "response1", "response2"} <= row.keys(),
     lambda _: "preference in steps", _read_steps, ask=_context,
+    heeds=lambda _: frozenset({"margins"}),
 )  # fmt: skip

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from palate.data.records import Prompt, prompt_key
+from palate.data.records import Prompt
 from palate.errors import DataError
 from palate.experiments.judging.language import Answer, LanguageJudge
 from palate.experiments.judging.question import Question, Winner
-from palate.experiments.judging.samples import Candidates
+from palate.experiments.judging.samples import Candidates, asked_key
 from palate.models.reward_function import NamedFunction, rewards_of
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ScoringJudge:
         return [_higher(first, second) for first, second in found]
 
     def _scores(self, asked: Sequence[tuple[Prompt, Sequence[str]]]) -> list[list[float | None]]:
-        keys = [[(prompt_key(prompt.prompt), text) for text in texts] for prompt, texts in asked]
+        keys = [[(asked_key(prompt), text) for text in texts] for prompt, texts in asked]
         missing = {
             key: (prompt, text)
             for (prompt, texts), mine in zip(asked, keys, strict=True)
@@ -119,12 +119,12 @@ def written_scores(candidates: Sequence[Candidates]) -> Score:
                 f"{one.prompt.origin}: not every response has a score; give each one as "
                 '{"text": …, "score": …}, or name a judge that scores (--by)'
             )
-        key = prompt_key(one.prompt.prompt)
+        key = asked_key(one.prompt)
         known |= {(key, text): s for text, s in zip(one.responses, one.scores, strict=True)}
 
     def score(prompts: Sequence[Prompt], replies: Sequence[str]) -> list[float | None]:
         pairs = zip(prompts, replies, strict=True)
-        return [known.get((prompt_key(prompt.prompt), reply)) for prompt, reply in pairs]
+        return [known.get((asked_key(prompt), reply)) for prompt, reply in pairs]
 
     return score
 

@@ -13,7 +13,7 @@ from palate.errors import UsageError
 from palate.experiments.judging.judges import Judge, ScoringJudge
 from palate.experiments.judging.pairing import Meeting, Rule, meetings
 from palate.experiments.judging.probes import probe_injection
-from palate.experiments.judging.samples import Samples, label_key
+from palate.experiments.judging.samples import Samples, asked_key, label_key
 from palate.experiments.judging.verdicts import Verdict, judge_meetings
 from palate.measures.audit import InjectionAudit, JudgeAudit, audit_judge
 from palate.training.progress import progress
@@ -137,7 +137,7 @@ class _Rows:
         return row | ({"scores": self._scores(prompt, texts)} if self.scores else {})
 
     def _scores(self, prompt: Prompt, texts: tuple[str, str]) -> list[float | None]:
-        key = prompt_key(prompt.prompt)
+        key = asked_key(prompt)
         return [self.scores[key, text] for text in texts]
 
     def _provenance(
@@ -172,7 +172,7 @@ def _by_text(
     samples: Samples, scores: Sequence[Sequence[float | None]]
 ) -> dict[tuple[str, str], float | None]:
     return {
-        (prompt_key(one.prompt.prompt), text): score
+        (asked_key(one.prompt), text): score
         for one, mine in zip(samples.candidates, scores, strict=True)
         for text, score in zip(one.responses, mine, strict=True)
     }

@@ -8,6 +8,7 @@ would prefer nothing. A response that was cut at the limit of tokens (`stopped`
 false) takes no part: as the chosen side of a pair it would teach to end in the middle.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -197,3 +198,8 @@ def _response(value: object, place: str) -> _Response:
 
 def _without(row: Mapping[str, object], name: str) -> dict[str, object]:
     return {key: value for key, value in row.items() if key != name}
+
+
+def asked_key(prompt: Prompt) -> str:
+    """A prompt with its columns: what judges by an answer column judges equal words otherwise."""
+    return prompt_key(prompt.prompt) + json.dumps(dict(prompt.columns), sort_keys=True, default=str)
