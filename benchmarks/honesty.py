@@ -17,6 +17,7 @@ import numpy as np
 from palate.data.records import Prompt
 from palate.experiments.arms import Arm, Kind, Measured, Road
 from palate.experiments.comparison import Comparison
+from palate.experiments.results import results_of
 from palate.experiments.verdict import ENOUGH
 from palate.measures.estimate import Estimate, rate_estimate
 
@@ -118,7 +119,7 @@ def run_trial(world: World, seed: int) -> Trial:
 
 
 def _heard(comparison: Comparison, world: World, slopes: dict[Road, np.ndarray]) -> Trial:
-    results = comparison.results(title="simulated")
+    results = results_of(comparison, title="simulated")
     of_models = world.num_seeds < 3
     true = {
         road: float(slopes[road].mean()) if of_models else world.slope_of(road) for road in ROADS

@@ -31,6 +31,7 @@ from palate.data.render import Renderer
 from palate.experiments.arms import Arm, Decoding, Judge
 from palate.experiments.compare import MEASURED, measure_arms, write_results
 from palate.experiments.comparison import Comparison
+from palate.experiments.results import results_of
 from palate.experiments.reward_gate import GateRule
 from palate.experiments.run import Frame, Outcome, run_dpo, run_ppo, run_reward, run_sft
 from palate.models.load import Loaded, load
@@ -230,7 +231,7 @@ def compare(folder: Path, trained: Mapping[str, Any], gold: Judge) -> dict[str, 
     measured = measure_arms(
         arms, sft.model_dir, prompts, decoding, gold=gold, keep=folder / MEASURED
     )
-    results = Comparison(arms, prompts, measured).results(title="Kinder stories")
+    results = results_of(Comparison(arms, prompts, measured), title="Kinder stories")
     write_results(results, folder)
     return results
 

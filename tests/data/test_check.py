@@ -82,3 +82,26 @@ def test_a_file_without_rows_is_a_fault(tmp_path: Path, content: bytes) -> None:
 def test_a_missing_file_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         check_data(tmp_path / "nowhere.jsonl")
+
+
+def test_a_secret_in_the_evaluation_file_is_told(tmp_path: Path) -> None:
+    pair = {"prompt": "q", "chosen": "good", "rejected": "bad"}
+    train, held_out = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    train.write_text(json.dumps(pair) + "\n")
+    secret = {**pair, "prompt": "other", "rejected": f"my key: sk-{'a1B2' * 8}"}
+    held_out.write_text(json.dumps(secret) + "\n")
+    found = check_data(train, eval_path=held_out).faults
+    assert [(g.code, g.places[0].origin) for g in found if g.code == "W414"] == [
+        ("W414", f"{held_out}:1")
+    ]
+
+
+def test_who_stands_first_is_known_of_every_layout_of_battles(tmp_path: Path) -> None:
+    path = tmp_path / "arena.jsonl"
+    won = {"winner_model_a": 1, "winner_model_b": 0, "winner_tie": 0}
+    rows = [
+        {"prompt": f"q{n}", "response_a": f"yes {n}", "response_b": f"no {n}", **won}
+        for n in range(60)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert check_data(path).shortcuts["first wins"].value == 1.0

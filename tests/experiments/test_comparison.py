@@ -14,6 +14,7 @@ from palate.errors import UsageError
 from palate.experiments.arms import Arm, Measured, best_of_n
 from palate.experiments.comparison import Comparison
 from palate.experiments.cost import Cost
+from palate.experiments.results import results_of
 from palate.models.sampling import Sample
 
 NUM_PROMPTS = 80
@@ -73,7 +74,7 @@ def test_best_arm_of_a_road_is_chosen_on_the_other_half() -> None:
 
 
 def test_a_winner_is_found_at_matched_kl() -> None:
-    results = comparison(ppo_gain=2.0).results(title="planted")
+    results = results_of(comparison(ppo_gain=2.0), title="planted")
     assert results["verdict"]["choice"] == "rlhf"
     assert results["matched"]["kl"] == pytest.approx(4.0)
     low, high = (results["matched"]["difference"][side] for side in ("low", "high"))
@@ -81,7 +82,7 @@ def test_a_winner_is_found_at_matched_kl() -> None:
 
 
 def test_a_loser_is_found() -> None:
-    assert comparison(ppo_gain=0.2).results(title="planted")["verdict"]["choice"] == "dpo"
+    assert results_of(comparison(ppo_gain=0.2), title="planted")["verdict"]["choice"] == "dpo"
 
 
 def test_an_arm_against_itself_is_a_tie() -> None:
@@ -104,18 +105,20 @@ def test_what_was_not_measured_is_null() -> None:
     for by_seed in numbers.values():
         one = by_seed[0]
         by_seed[0] = Measured(**{**vars(one), "gold": None})
-    results = Comparison(arms(), PROMPTS, numbers).results(title="no gold")
+    results = results_of(Comparison(arms(), PROMPTS, numbers), title="no gold")
     assert all(arm["gold_reward"] is None for arm in results["arms"].values())
     assert results["unit_gold"] == "proxy reward"
 
 
 def test_an_arm_without_a_bill_has_no_price() -> None:
     """Not measured is null in the file, and no number in the sentence."""
-    found = comparison(ppo_gain=2.0).results(title="unmetered")
+    found = results_of(comparison(ppo_gain=2.0), title="unmetered")
     assert found["arms"]["ppo"]["cost"] is None
     assert "at a cost that was not measured" in found["verdict"]["sentence"]
     rich = [replace(arm, cost=Cost(wall_s=3.0 if arm.road == "rlhf" else 2.0)) for arm in arms()]
-    priced = Comparison(rich, PROMPTS, comparison(ppo_gain=2.0).measured).results(title="metered")
+    priced = results_of(
+        Comparison(rich, PROMPTS, comparison(ppo_gain=2.0).measured), title="metered"
+    )
     assert priced["arms"]["ppo"]["cost"]["wall_s"] == 3.0
     assert "for 1.5 times the time" in priced["verdict"]["sentence"]
 
@@ -132,8 +135,8 @@ def planted(gains: Mapping[str, Sequence[float]], *, kl: float = 2.0) -> Compari
 
 
 def test_with_three_seeds_the_verdict_speaks_of_roads_and_bears_their_spread() -> None:
-    sure = planted({"dpo-weak": [0.5] * 3, "ppo": [1.5] * 3}).results(title="sure")
-    unsure = planted({"dpo-weak": [0.5] * 3, "ppo": [-0.5, 1.5, 3.5]}).results(title="unsure")
+    sure = results_of(planted({"dpo-weak": [0.5] * 3, "ppo": [1.5] * 3}), title="sure")
+    unsure = results_of(planted({"dpo-weak": [0.5] * 3, "ppo": [-0.5, 1.5, 3.5]}), title="unsure")
     assert (sure["num_seeds"], sure["verdict"]["choice"]) == (3, "rlhf")
     assert "of the roads" in sure["verdict"]["confidence"]
     # The mean is the same; it is the seeds that disagree.
@@ -143,7 +146,7 @@ def test_with_three_seeds_the_verdict_speaks_of_roads_and_bears_their_spread() -
 
 def test_what_could_have_been_detected_is_of_the_difference_that_the_verdict_speaks_of() -> None:
     """1.43 half-widths of the matched difference, the spread between seeds within it."""
-    results = planted({"dpo-weak": [0.5] * 3, "ppo": [-0.5, 1.5, 3.5]}).results(title="unsure")
+    results = results_of(planted({"dpo-weak": [0.5] * 3, "ppo": [-0.5, 1.5, 3.5]}), title="unsure")
     low, high = (results["matched"]["difference"][side] for side in ("low", "high"))
     assert f"a difference of {1.429 * (high - low) / 2:.2f} at" in results["verdict"]["sentence"]
 
@@ -162,7 +165,7 @@ def test_arms_of_the_roads_need_the_same_number_of_seeds() -> None:
 
 def test_near_the_sft_model_there_is_no_verdict() -> None:
     """Both roads start there: the difference at 0.01 nats is near 0 whatever the roads are."""
-    results = planted({"dpo-weak": [0.0], "ppo": [2.0]}, kl=0.01).results(title="hardly moved")
+    results = results_of(planted({"dpo-weak": [0.0], "ppo": [2.0]}, kl=0.01), title="hardly moved")
     assert results["matched"]["kl"] == pytest.approx(0.01)
     assert results["verdict"]["choice"] == "no verdict"
     assert "0.01 nats" in results["verdict"]["sentence"]
@@ -171,7 +174,7 @@ def test_near_the_sft_model_there_is_no_verdict() -> None:
 
 def test_a_road_that_never_left_gives_no_verdict() -> None:
     numbers = {**comparison(ppo_gain=2.0).measured, "ppo": {0: measured(gain=2.0, kl=0.0)}}
-    results = Comparison(arms(), PROMPTS, numbers).results(title="untrained")
+    results = results_of(Comparison(arms(), PROMPTS, numbers), title="untrained")
     assert results["matched"] is None
     assert results["verdict"]["choice"] == "no verdict"
 
@@ -222,7 +225,7 @@ def test_a_win_by_length_alone_is_none_at_equal_length() -> None:
 
 
 def test_arms_stand_on_one_scale_and_p_values_know_of_each_other() -> None:
-    results = comparison(ppo_gain=0.6).results(title="three arms")
+    results = results_of(comparison(ppo_gain=0.6), title="three arms")
     scale = {name: one["value"] for name, one in results["strengths"].items()}
     assert scale["dpo-strong"] > scale["ppo"] > scale["dpo-weak"] > 0
     rows = results["head_to_head"]

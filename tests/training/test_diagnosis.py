@@ -59,6 +59,15 @@ def test_a_finding_that_is_named_ends_the_run_saved(tmp_path: Path) -> None:
     assert _findings(folder) == [("learning-rate-zero", 3)]
 
 
+def test_a_finding_of_the_last_row_is_the_reason_too(tmp_path: Path) -> None:
+    """It ends nothing any more, but whoever named it is to hear of it."""
+    settings = settings_of("reward", **{**STILL, "max_steps": 3}, stop_on="learning-rate-zero")
+    folder = RunFolder(tmp_path / "run")
+    result = in_folder("reward", folder, settings, start("reward"), evaluate=False)
+    assert (result.steps, result.stop_reason) == (3, "finding:learning-rate-zero")
+    assert not folder.checkpoints.exists() or not any(folder.checkpoints.iterdir())
+
+
 def test_another_finding_does_not_end_it_and_all_does() -> None:
     for stop_on, steps in (("overfitting", 8), ("all", 3)):
         settings = settings_of("reward", **STILL, stop_on=stop_on)

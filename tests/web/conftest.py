@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,15 +13,15 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from starlette.types import ASGIApp
 from tests.collection.pairs import some_items
+from tests.web.served import Served
 
 from palate.collection import Annotator, CollectionSettings, Item, Store, open_store
 from palate.web.address import Address
 from palate.web.app import label_app
 from palate.web.desk import Desk
 from palate.web.gate import Gate
-from palate.web.server import listen, running
+from palate.web.server import listen
 from palate.web.start import open_desk
 
 PATIENCE_MS = 5_000
@@ -80,38 +79,19 @@ class Client:
         return self.ask("POST", path, body=json.dumps(content).encode(), headers=sent)
 
 
-@dataclass
-class Site:
+@dataclass(kw_only=True)
+class Site(Served):
     """A page that is being served.
 
     Attributes:
         store: its votes.
         desk: its people and links.
-        port: where it listens.
         path: the database.
     """
 
     store: Store
     desk: Desk
-    port: int
     path: Path
-    _app: ASGIApp
-    _serving: ExitStack = field(default_factory=ExitStack)
-
-    def start(self, listener: socket.socket | None = None) -> None:
-        """Serve, on the same port as before."""
-        listener = listener or listen("127.0.0.1", self.port)
-        self._serving.enter_context(listener)
-        self._serving.enter_context(running(self._app, listener))
-
-    def stop(self) -> None:
-        """Answer nobody any more."""
-        self._serving.close()
-
-    @property
-    def address(self) -> str:
-        """Its origin."""
-        return f"http://127.0.0.1:{self.port}"
 
     def annotator(self, name: str = "ann", *, is_admin: bool = False) -> Annotator:
         """Somebody who may vote."""
@@ -152,7 +132,10 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             listener = listen("127.0.0.1", 0)
             port = listener.getsockname()[1]
             desk, origins = open_desk(store, votes=path, address=Address(), port=port)
-            site = Site(store, desk, port, path, Gate(label_app(desk), origins=origins))
+            site = Site(
+                store=store, desk=desk, path=path, port=port,
+                app=Gate(label_app(desk), origins=origins),
+            )  # fmt: skip
             site.start(listener)
             stack.callback(site.stop)
             return site

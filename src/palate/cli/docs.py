@@ -124,8 +124,9 @@ def faults_page() -> str:
         SOURCE,
         "",
         "What `palate check` and the readers of all commands call by a code. An error makes a row "
-        "unusable: training refuses the file, or leaves the row out with `--skip-bad`. A warning "
-        "leaves the row in use and asks for a look. How to read the report: [check.md](check.md).",
+        "unusable: training refuses the file, or leaves the row out with `--skip-bad`. (E404 is of "
+        "two files: training says it and goes on.) A warning leaves the row in use and asks for a "
+        "look. How to read the report: [check.md](check.md).",
         "",
         *_table(("code", "severity", "what", "what to do"), rows),
         "",

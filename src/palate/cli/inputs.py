@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from palate.cli.output import say
 from palate.cli.sources import Sources
 from palate.data.checks.quick import quick_check
+from palate.data.faults import Fault
 from palate.data.sources import Reading
 from palate.data.splits import split_by_prompt
 from palate.errors import ModelError, UsageError
@@ -56,23 +57,23 @@ def read_rows(
     assert sources.data is not None
     train = _read(sources.data, read, sources, rejects_folder / "rejects.jsonl")
     if sources.eval_data is None:
-        _warn(train, sources.data)
         parted = split_by_prompt(train.records, eval_fraction=sources.eval_fraction)
+        _warn(sources, parted.train, parted.eval, train.faults)
         return parted.train, parted.eval
     rejects = rejects_folder / "eval-rejects.jsonl"
     held_out = _read(sources.eval_data, read, sources, rejects)
-    _warn(train, sources.data, held_out.records, sources.eval_data)
+    _warn(sources, train.records, held_out.records, [*train.faults, *held_out.faults])
     return train.records, held_out.records
 
 
 def _warn(
-    train: Reading[Any], path: str, held_out: Sequence[Any] = (), eval_path: str | None = None
+    sources: Sources, train: Sequence[Any], held_out: Sequence[Any], read: Sequence[Fault]
 ) -> None:
     """Say, a line a kind, what may spoil the training; bad rows were refused or left out before."""
-    known = [fault for fault in train.faults if fault.severity == "warning"]
-    found = quick_check(train.records, held_out, known=known)
-    held = f" --eval-data {eval_path}" if eval_path else ""
-    for line in quick_words(found, path, command=f"palate check {path}{held}"):
+    known = [fault for fault in read if fault.severity == "warning"]
+    found = quick_check(train, held_out, known=known)
+    held = f" --eval-data {sources.eval_data}" if sources.eval_data else ""
+    for line in quick_words(found, str(sources.data), command=f"palate check {sources.data}{held}"):
         say(line)
 
 

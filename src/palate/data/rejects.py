@@ -26,14 +26,32 @@ def rejects_file(path: str | Path | None) -> Iterator[WriteReject]:
     target = Path(path)
     draft = target.with_name(target.name + ".part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("w", encoding="ascii") as file:
-            yield lambda row: print(json.dumps(row, ensure_ascii=True, default=str), file=file)
-        draft.replace(target)
+        with _told(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file = draft.open("w", encoding="ascii")
+
+        def write(row: Mapping[str, object]) -> None:
+            with _told(target):
+                print(json.dumps(row, ensure_ascii=True, default=str), file=file)
+
+        try:
+            yield write
+        finally:
+            with _told(target):
+                file.close()
+        with _told(target):
+            draft.replace(target)
+    finally:
+        with suppress(OSError):  # what stands there may be no folder
+            draft.unlink()
+
+
+@contextmanager
+def _told(target: Path) -> Iterator[None]:
+    """What goes wrong in writing names the file; errors of what is read are not of it."""
+    try:
+        yield
     except OSError as error:
         raise UsageError(
             f"{target}: cannot be written ({error.strerror or error}); choose another file"
         ) from None
-    finally:
-        with suppress(OSError):  # what stands there may be no folder
-            draft.unlink()

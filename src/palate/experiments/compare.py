@@ -16,6 +16,7 @@ from palate.experiments.entries import Entry
 from palate.experiments.kept import KeptMeasures
 from palate.experiments.lineup import line_up
 from palate.experiments.pilot import pilot
+from palate.experiments.results import results_of
 from palate.training.progress import progress
 
 log = logging.getLogger("palate")
@@ -118,7 +119,7 @@ def run_compare(
     measured = measure_arms(
         lineup.arms, base, prompts, decoding, gold=gold, keep=output_dir / MEASURED
     )
-    results = Comparison(lineup.arms, prompts, measured).results(title="Comparison")
+    results = results_of(Comparison(lineup.arms, prompts, measured), title="Comparison")
     results["notes"] = lineup.notes
     write_results(results, output_dir)
     return results

@@ -15,14 +15,11 @@ from numpy.typing import NDArray
 from palate.data.records import Prompt
 from palate.data.splits import halves
 from palate.errors import UsageError
-from palate.experiments.arms import Arm, Grid, Measured, as_text
+from palate.experiments.arms import Arm, Grid, Measured
 from palate.experiments.contests import at_equal_length, strengths
-from palate.experiments.verdict import Evidence, reach_verdict
 from palate.measures.estimate import Estimate, across_seeds, over_seeds, rate_estimate, within_rates
 from palate.measures.frontier import FrontierPoint, MatchedDifference, matched_difference, redraw
-from palate.measures.multiple import holm
 from palate.measures.winrate import win_rate
-from palate.training.folder import environment
 
 SEED_OF_BOOTSTRAP = 20231229
 Rows = NDArray[np.int64]
@@ -249,135 +246,6 @@ class Comparison:
             kl=min(kl, *ends), first=ours, second=theirs, sft_gold=sft, unit=self.unit,
             redrawn=_redrawn(len(self.judge)),
         )  # fmt: skip
-
-    # -- the file --------------------------------------------------------------------------------
-
-    def results(self, *, title: str) -> dict[str, Any]:
-        """results.json, without what only the demo knows (reward model, curves, pipeline)."""
-        picked = {road: self.chosen(road) for road in ("dpo", "rlhf")}
-        names = [n for n, arm in self.arms.items() if arm.road != "yardstick"]
-        contests = [(n, self.sft) for n in names if n != self.sft]
-        dpo, rlhf = picked["dpo"], picked["rlhf"]
-        if dpo and rlhf:
-            contests.append((rlhf, dpo))
-        matched = self.matched() if dpo and rlhf else None
-        return {
-            "schema": 1,
-            "title": title,
-            "arms": {name: self._arm(name, picked) for name in self.arms},
-            "head_to_head": self._contests(contests),
-            "strengths": self.strengths(),
-            "matched": matched and {"kl": matched.kl, "difference": matched.difference.to_json()},
-            "matched_reason": "" if matched else "one of the roads never left the SFT model",
-            "verdict": self._verdict(dpo, rlhf, matched) if dpo and rlhf else None,
-            "seeds": self.seeds,
-            "num_seeds": self.num_runs,
-            "environment": environment(),
-            "num_prompts": len(self.prompts),
-            "num_judged": len(self.judge),
-            "unit_gold": self.unit,
-            "reward_model": None,
-            "pipeline": [],
-            "curves": {},
-            "over_optimization": None,
-            "samples": self._shown([n for n in (self.sft, dpo, rlhf) if n]),
-        }
-
-    def _contests(self, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-        """Contests with their p-values adjusted for the number of them."""
-        found = [self.head_to_head(a, b) for a, b in pairs]
-        adjusted = holm([one["p_value"] for one in found])
-        return [one | {"p_adjusted": p} for one, p in zip(found, adjusted, strict=True)]
-
-    def _arm(self, name: str, picked: Mapping[str, str | None]) -> dict[str, Any]:
-        arm = self.arms[name]
-
-        def entry(quantity: str, unit: str) -> dict[str, Any] | None:
-            found = self.estimate(name, quantity, unit)
-            return found.to_json() if found is not None else None
-
-        versus = None
-        if name != self.sft:
-            versus = self.head_to_head(name, self.sft)["win_rate"]
-        return {
-            "kind": arm.kind,
-            "road": arm.road,
-            "label": arm.label,
-            "settings": dict(arm.settings),
-            "chosen": picked.get(arm.road) == name,
-            "per_seed": [
-                self._one_run(name, run, seed)
-                for run, seed in enumerate(sorted(self.measured[name]))
-            ],
-            "gold_reward": entry("gold", "gold reward"),
-            "proxy_reward": entry("proxy", "proxy reward"),
-            "kl": entry("kl", "nats/response"),
-            "kl_k1": entry("kl_k1", "nats/response"),
-            "kl_k3": entry("kl_k3", "nats/response"),
-            "win_rate_vs_sft": versus,
-            "length": entry("length", "tokens"),
-            "eos_rate": entry("stopped", "share"),
-            "cost": arm.cost
-            and arm.cost.to_json()
-            | {"amortized": arm.amortized.to_json() if arm.amortized else None},
-        }
-
-    def _one_run(self, name: str, run: int, seed: int) -> dict[str, Any]:
-        def mean(quantity: str) -> float | None:
-            if not self.has(name, quantity):
-                return None
-            return float(self.per_prompt(name, quantity, run=run, rows=self.judge).mean())
-
-        return {
-            "seed": seed,
-            "gold_reward": mean("gold"),
-            "proxy_reward": mean("proxy"),
-            "kl": mean("kl"),
-            "length": mean("length"),
-            "eos_rate": mean("stopped"),
-        }
-
-    def _verdict(self, dpo: str, rlhf: str, matched: MatchedDifference | None) -> dict[str, Any]:
-        difference = matched.difference if matched else self.difference(rlhf, dpo)
-        direct = self.head_to_head(rlhf, dpo)["win_rate"]
-        return reach_verdict(
-            Evidence(
-                difference=difference,
-                matched_kl=matched.kl if matched else 0.0,
-                gains={
-                    "dpo": self.difference(dpo, self.sft),
-                    "rlhf": self.difference(rlhf, self.sft),
-                },
-                win_rate=Estimate(**direct),
-                times=self._times(rlhf, dpo),
-                num_prompts=len(self.judge),
-                num_seeds=self.num_runs,
-                trained_by={"ppo": "PPO"}.get(self.arms[rlhf].kind, "RLHF"),
-            )
-        )
-
-    def _times(self, a: str, b: str) -> float | None:
-        """Wall time of arm a over arm b's, where both were metered."""
-        first, second = self.arms[a].cost, self.arms[b].cost
-        if first is None or second is None or not second.wall_s:
-            return None
-        return first.wall_s / second.wall_s
-
-    def _shown(self, names: Sequence[str], *, count: int = 12) -> list[dict[str, Any]]:
-        """Responses side by side, on the first judging prompts."""
-        rows = []
-        for row in self.judge[:count]:
-            responses = {}
-            for name in names:
-                one = self.runs[name][0]
-                responses[name] = {
-                    "text": one.texts[row][0],
-                    "gold": float(one.gold[row, 0]) if one.gold is not None else None,
-                    "proxy": float(one.proxy[row, 0]) if one.proxy is not None else None,
-                    "stopped": bool(one.stopped[row, 0]),
-                }
-            rows.append({"prompt": as_text(self.prompts[int(row)]), "responses": responses})
-        return rows
 
 
 def count_runs(arms: Sequence[Arm], numbers: Mapping[str, int]) -> int:

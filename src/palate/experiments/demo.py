@@ -29,6 +29,7 @@ from palate.experiments.embedded import (
     train_world_sft,
     world_settings,
 )
+from palate.experiments.results import results_of
 from palate.experiments.reward_gate import GateRule
 from palate.experiments.reward_quality import reward_card
 from palate.experiments.run import Outcome, fill_reference, run_dpo, run_ppo, run_reward
@@ -98,7 +99,7 @@ def run_demo(
     yardstick, sampled = _best_of_n(sft.model_dir, trained, prompts, decoding)
     arms.append(yardstick)
     measured[yardstick.name] = sampled
-    results = Comparison(arms, prompts, measured).results(title="House style: DPO and RLHF")
+    results = results_of(Comparison(arms, prompts, measured), title="House style: DPO and RLHF")
     first = trained[seed]
     results["reward_model"] = reward_card(sft.model_dir, first.reward.model_dir, held_out)
     results["pipeline"] = _pipeline(sft, first)

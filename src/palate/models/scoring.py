@@ -4,6 +4,8 @@ Policy and reference, training and evaluation all come through here, so that whe
 declared equal their numbers are equal.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -64,17 +66,8 @@ def logprobs_from(
     With a temperature the model is the distribution that is sampled from, softmax(logits / T):
     policy, old policy and reference of a run must all use the same one.
     """
-    trunk = role.trunk
-    weight, bias = _head(trunk)
-    return token_logprobs(
-        hidden=hidden[forest.predicting_rows],
-        weight=weight,
-        targets=forest.targets,
-        bias=bias,
-        logit_scale=trunk.logit_scale,
-        softcap=trunk.softcap,
-        temperature=temperature,
-    )
+    read = _read_by_head(role, hidden, forest)
+    return token_logprobs(**read, targets=forest.targets, temperature=temperature)
 
 
 @torch.no_grad()
@@ -82,30 +75,28 @@ def log_collisions_from(
     role: Role, hidden: Float[Tensor, "token width"], forest: Forest
 ) -> Float[Tensor, " target"]:
     """Log Σ p² of the distribution that predicts each response token, in nats."""
-    trunk = role.trunk
-    weight, bias = _head(trunk)
-    return log_collision(
-        hidden=hidden[forest.predicting_rows],
-        weight=weight,
-        bias=bias,
-        logit_scale=trunk.logit_scale,
-        softcap=trunk.softcap,
-    )
+    return log_collision(**_read_by_head(role, hidden, forest))
 
 
 def entropies_from(
     role: Role, hidden: Float[Tensor, "token width"], forest: Forest
 ) -> Float[Tensor, " target"]:
     """Entropy of the distribution that predicts each response token, in nats; no gradient."""
-    trunk = role.trunk
-    weight, bias = _head(trunk)
-    return token_entropy(
-        hidden=hidden[forest.predicting_rows],
-        weight=weight,
-        bias=bias,
-        logit_scale=trunk.logit_scale,
-        softcap=trunk.softcap,
-    )
+    return token_entropy(**_read_by_head(role, hidden, forest))
+
+
+def _read_by_head(
+    role: Role, hidden: Float[Tensor, "token width"], forest: Forest
+) -> dict[str, Any]:
+    """What gives the logits before each response token, as the objectives take it."""
+    weight, bias = _head(role.trunk)
+    return {
+        "hidden": hidden[forest.predicting_rows],
+        "weight": weight,
+        "bias": bias,
+        "logit_scale": role.trunk.logit_scale,
+        "softcap": role.trunk.softcap,
+    }
 
 
 def values_from(

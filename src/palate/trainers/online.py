@@ -62,7 +62,8 @@ class RLOOTrainer(_GroupTrainer):
             as `--reward` takes it (such as a reward model's folder), or several, which are summed.
         args: an `RLOOConfig`.
         reward_weights: what the rewards of `reward_funcs` are multiplied by; None: 1 each.
-        reward_gate: what to do about a reward model that is not fit to be optimized against.
+        reward_gate: what to do about a reward model that was not checked, or is not fit to be
+            optimized against.
         train_dataset: a `datasets.Dataset`, a list of dicts or a path, with a column `prompt`.
         eval_dataset: held-out prompts of the same kinds.
         processing_class: the model's tokenizer.

@@ -25,8 +25,6 @@ class Diagnosis:
         stage: which kind of training it is.
         settings: of the run; `stop_on` names what ends it.
         path: findings.jsonl; None keeps nothing on disk.
-
-    `ended` is whether a finding has ended the run.
     """
 
     def __init__(self, stage: str, settings: StageSettings, path: Path | None) -> None:
@@ -34,14 +32,12 @@ class Diagnosis:
         self._settings = settings.to_mapping()
         self._stop_on = findings_of(settings.stop_on)
         self._watch = Watch(self._settings)
-        self.ended = False
 
     def see(self, row: Mapping[str, float], stop: Stop) -> None:
         """Look at a new row of the log; `stop` is called with reason and words where it ends."""
         for finding in self._watch.see(row):
             self._tell(finding)
             if finding.name in self._stop_on and finding.level != "note":
-                self.ended = True
                 stop(f"{REASON}{finding.name}", f"{finding.words}; {RULES[finding.name].remedy}")
 
     def refused(self, error: GateError, step: int, seen: Mapping[str, float]) -> None:

@@ -127,10 +127,10 @@ def train_dpo(
     ) as session:  # fmt: skip
         if settings.moves_reference and run.resume:
             roles["reference"].moved()
+        session.rehearse(pairs, partial(_rehearsed, roles=roles, cache=cache, settings=settings))
         if settings.needs_reference and not run.resume:
             gap = _check_start(roles, pairs[: settings.rows_per_step], settings)
             session.record("start/reference_gap", gap)
-        session.rehearse(pairs, partial(_rehearsed, roles=roles, cache=cache, settings=settings))
         for step in session.steps():
             rows = [pairs[i] for i in step.rows]
             others = [strangers[i] for i in step.rows] if strangers else []

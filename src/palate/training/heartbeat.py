@@ -1,7 +1,7 @@
 """How far a run is, in its folder, for those who watch from another process: progress.json.
 
 The log has no times, so that equal runs have equal logs; they stand here instead. Written at most
-once a second, which costs a run less than a thousandth of its time.
+once a second.
 """
 
 import json

@@ -40,7 +40,7 @@ def check_ppo_start(
     if settings.gold_patience and gold is None:
         raise RecipeError(
             f"gold_patience is {settings.gold_patience}, but there is no gold reward to compare "
-            "with; name one (--gold), or set it to 0"
+            "with; name one (--gold; gold_funcs of PPOTrainer), or set it to 0"
         )
     if settings.gold_patience and len(eval_prompts) < 2:
         raise RecipeError(

@@ -42,6 +42,7 @@ from palate.training.seeding import rows_of_step
 from palate.training.settings import StageSettings
 from palate.training.signals import Signals
 from palate.training.stage_cautions import cautions, without_adapter
+from palate.training.stop_on import REASON
 from palate.training.window import Window
 
 log = logging.getLogger("palate")
@@ -245,6 +246,11 @@ class Session:
             log.warning("%s: stopped early (%s): %s", self.stage, reason, why)
             self.standing.stopped, self.standing.stop_reason = True, reason
 
+    def _end_for(self, reason: str, why: str) -> None:
+        """End for a finding; one of the last row ends nothing any more, and is the reason too."""
+        self.stop(reason, why)
+        self.standing.stop_reason = self.standing.stop_reason or reason
+
     def _trouble(self, what: str) -> str:
         rows = self._current.rows if self._current else ()
         return (
@@ -286,7 +292,8 @@ class Session:
             self._run_evaluation(number)
         if self._sample and (not settings.sample_steps or number % settings.sample_steps):
             self._sample(number)
-        saving = number % settings.save_steps if settings.save_steps else self._diagnosis.ended
+        ended = self.standing.stopped and self.standing.stop_reason.startswith(REASON)
+        saving = number % settings.save_steps if settings.save_steps else ended
         if self.folder and saving:
             self._save(number)
         self._best.settle()
@@ -302,7 +309,7 @@ class Session:
 
     def _tell(self, number: int, metrics: Mapping[str, float]) -> None:
         row = self.journal.log(number, metrics)
-        self._diagnosis.see(row, self.stop)
+        self._diagnosis.see(row, self._end_for)
         for listener in self.listeners:
             listener.on_log(number, row)
 

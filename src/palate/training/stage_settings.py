@@ -79,7 +79,9 @@ class StageSettings:
     stop_on: str = setting(
         "none", "findings that end the run, saved, comma separated (docs/findings.md); all; none"
     )
-    save_steps: int = setting(0, "steps between checkpoints; 0: none, but when interrupted")
+    save_steps: int = setting(
+        0, "steps between checkpoints; 0: none, but when interrupted or ended by stop_on"
+    )
     save_total_limit: int = setting(2, "checkpoints kept (the best one besides)")
     load_best_model_at_end: bool = setting(False, "end with the best evaluated weights")
     metric_for_best_model: str = setting("eval_loss", "metric that names the best evaluation")

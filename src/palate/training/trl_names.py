@@ -88,7 +88,7 @@ ELSEWHERE = {
     "stop_token": "stop (texts); the tokenizer's and chat template's end tokens end a response too",
     "stop_token_id": "stop (texts)",
     "reward_weights": "the trainer's reward_weights",
-    "reward_model_path": "the trainer's reward_model",
+    "reward_model_path": "the trainer's reward_funcs (PPOTrainer: reward_model)",
     "sft_model_path": "the trainer's model",
     "loss_type": "nothing, in SFT: it is the negative log-likelihood",
     "alpha": "nothing: AlphaPO is not there; loss_type simpo is its α = 0",

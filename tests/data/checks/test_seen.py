@@ -115,3 +115,11 @@ def test_a_prompt_leaks_in_other_blanks_form_or_case() -> None:
     with Seen() as seen:
         filled(seen, [Prompt("Ask caf\u00e9"), Prompt(talk)], held)
         assert [found.origin for found in overlaps(seen)] == ["e:1", "e:2"]
+
+
+def test_rows_that_differ_in_their_tools_alone_ask_different_things() -> None:
+    pair = Preference("q", "a", "b", origin="f:1")
+    tools = {"tools": [{"name": "look_up"}]}
+    other = Preference("q", "a", "b", origin="f:2", columns=tools)
+    assert fingerprint_of(pair) != fingerprint_of(other)
+    assert fingerprint_of(other) == fingerprint_of(Preference("q", "a", "b", columns=tools))

@@ -1,23 +1,22 @@
 """A watching page on a real port, run folders to watch, and a browser that looks at them."""
 
 import json
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser
-from starlette.types import ASGIApp
 from tests.web.conftest import Client, Window, new_window
+from tests.web.served import Served
 
 from palate.experiments.live.board import Board
 from palate.web.address import Address
 from palate.web.gate import Gate
-from palate.web.server import listen, running
+from palate.web.server import listen
 from palate.web.watch.app import watch_app
 from palate.web.watch.desk import WatchDesk, only_owner
 
@@ -51,35 +50,17 @@ class RunOnDisk:
             file.write(json.dumps(row) + "\n")
 
 
-@dataclass
-class Watched:
+@dataclass(kw_only=True)
+class Watched(Served):
     """A page that is being served.
 
     Attributes:
         root: the folder that it watches.
         desk: its runs and links.
-        port: where it listens.
     """
 
     root: Path
     desk: WatchDesk
-    port: int
-    _app: ASGIApp
-    _serving: ExitStack = field(default_factory=ExitStack)
-
-    def start(self, listener: socket.socket) -> None:
-        """Serve."""
-        self._serving.enter_context(listener)
-        self._serving.enter_context(running(self._app, listener))
-
-    def stop(self) -> None:
-        """Answer nobody any more."""
-        self._serving.close()
-
-    @property
-    def address(self) -> str:
-        """Its origin."""
-        return f"http://127.0.0.1:{self.port}"
 
     def run(self, name: str, stage: str = "dpo") -> RunOnDisk:
         """A new run folder."""
@@ -105,7 +86,10 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     desk = WatchDesk(Board([tmp_path]), only_owner(port), f"http://127.0.0.1:{port}")
-    page = Watched(tmp_path, desk, port, Gate(watch_app(desk), origins=Address().origins(port)))
+    page = Watched(
+        root=tmp_path, desk=desk, port=port,
+        app=Gate(watch_app(desk), origins=Address().origins(port)),
+    )  # fmt: skip
     page.start(listener)
     yield page
     page.stop()

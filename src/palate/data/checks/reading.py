@@ -51,8 +51,12 @@ class CheckedRow:
     @property
     def first_chosen(self) -> bool | None:
         """Whether the response shown first was chosen; None: not told, as in all but battles."""
-        winner = self.content.get("winner") if isinstance(self.content, dict) else None
-        return winner == "model_a" if winner in ("model_a", "model_b") else None
+        row = self.content if isinstance(self.content, dict) else {}
+        winner = row.get("winner")
+        if winner in ("model_a", "model_b"):
+            return bool(winner == "model_a")
+        won = [row.get("winner_model_a"), row.get("winner_model_b")]
+        return bool(won[0]) if sorted(map(bool, won)) == [False, True] else None
 
     @property
     def unknown(self) -> list[str]:

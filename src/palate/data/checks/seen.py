@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from palate.data.records import Demonstration, Preference, Prompt
 from palate.data.same import leak_key, normal, normal_key
+from palate.data.tools import tools_of
 from palate.measures.noise import Repeats
 
 _CACHE_KIB = 8 * 1024
@@ -53,7 +54,8 @@ def fingerprint_of(record: Prompt | Demonstration | Preference) -> Fingerprint:
     elif isinstance(record, Demonstration):
         responses = [normal(record.response)]
         vote = int(record.desirable is not False)
-    question = json.dumps([normal_key(record.prompt), *responses])
+    tools = json.dumps(tools_of(record.columns), sort_keys=True, default=str)
+    question = json.dumps([normal_key(record.prompt), tools, *responses])
     return Fingerprint(_number(leak_key(record.prompt)), _number(question), vote)
 
 

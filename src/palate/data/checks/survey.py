@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from palate.data.checks.across import overlaps
+from palate.data.checks.content import quick_warnings
 from palate.data.checks.indexes import open_indexes
 from palate.data.checks.reading import CheckedRow, Record, open_source
 from palate.data.checks.rendering import render_row
@@ -124,6 +125,7 @@ class _Pass:
         """Look at a row of the evaluation file."""
         self.found.tally.add(row.faults)
         for record in row.records:
+            self.found.tally.add(quick_warnings(record))
             self.found.together.hold_out(record)
 
     def note(self, faults: Iterable[Fault]) -> None:

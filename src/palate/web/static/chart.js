@@ -1,6 +1,7 @@
 // One chart: lines of several runs over their steps, with a read-out for pointer and keyboard.
 
 import { nearest, smoothed } from "./curves.js";
+import { element } from "./dom.js";
 import { inWords, linear, logarithmic, powerTicks, roundTicks } from "./scale.js";
 
 const HEIGHT = 230;
@@ -13,13 +14,6 @@ export function shape(name, attributes = {}, ...inside) {
   const made = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   made.append(...inside);
-  return made;
-}
-
-function element(name, className, text = "") {
-  const made = document.createElement(name);
-  made.className = className;
-  made.textContent = text;
   return made;
 }
 

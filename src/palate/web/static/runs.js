@@ -2,17 +2,12 @@
 
 import { duration } from "./scale.js";
 import { shape } from "./chart.js";
+import { element } from "./dom.js";
 
 export const COLORS = 8;
 const MOST_SHOWN = 8;
 
 const byId = (id) => document.getElementById(id);
-
-function element(name, className) {
-  const made = document.createElement(name);
-  made.className = className;
-  return made;
-}
 
 export class Runs {
   // `on.shown` is called when other runs are to be drawn, `on.stop` with a run that is to end.

@@ -1,16 +1,10 @@
 // Samples of fixed prompts: what the policy says, beside its reference, after a chosen step.
 
 import { post } from "./api.js";
+import { element } from "./dom.js";
 
 const NEWEST = "newest";
 const byId = (id) => document.getElementById(id);
-
-function element(name, className, text = "") {
-  const made = document.createElement(name);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
 
 function pane(name, text) {
   const made = element("section", "pane");
