@@ -18,8 +18,8 @@ from palate.models.fused.tree_attention import Block
 # (query rows, shared key rows, own key rows)
 Segment = tuple[range, range, range]
 # Segments are padded to one block while that wastes at most so many query–key cells: with short
-# trees a call costs more than the cells. Of 2048, 8192, 32768 and 131072 the last two are fastest on
-# the embedded world (docs/log.md).
+# trees a call costs more than the cells. Of 2048, 8192, 32768 and 131072 the last two were the
+# fastest on the embedded world (docs/log.md).
 PADDING_CELLS = 32768
 # Queries of a block at most: fewer waste less on keys ahead, more make larger products.
 MOST_QUERIES = 128
